@@ -1,0 +1,9 @@
+//! The core of Ringkeep: a shard is a deterministic state machine.
+//!
+//! Nothing here knows a runtime, a socket, a file or a clock: time, entropy and the completions of I/O are inputs, what must
+//! be done outside is an output.
+
+pub mod ids;
+pub mod log;
+pub mod reply;
+pub mod script;

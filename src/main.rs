@@ -1,0 +1,2 @@
+//! Ringkeep.
+fn main(){}
