@@ -1,1 +1,4 @@
 //! Ringkeep.
+
+pub mod resp;
+pub mod route;
