@@ -3,7 +3,9 @@
 //! Nothing here knows a runtime, a socket, a file or a clock: time, entropy and the completions of I/O are inputs, what must
 //! be done outside is an output.
 
+pub mod command;
 pub mod ids;
+pub mod keyspace;
 pub mod log;
 pub mod reply;
 pub mod script;
