@@ -4,8 +4,15 @@
 //! be done outside is an output.
 
 pub mod command;
+pub mod group;
 pub mod ids;
 pub mod keyspace;
 pub mod log;
+pub mod port;
 pub mod reply;
 pub mod script;
+mod shard;
+pub mod slots;
+mod transaction;
+
+pub use shard::{Shard, ShardConfig};

@@ -1,1 +1,27 @@
-//! (doors)
+//! A shard's log: the record format, the writer, recovery, segments and checkpoints. Pure: the shell opens, maps and writes files;
+//! here they are bytes.
+
+mod buffer;
+mod fault;
+mod record;
+mod recovery;
+mod remains;
+mod start;
+mod writer;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod recovery_tests;
+
+pub use buffer::{AlignedBuffer, BUFFER_ALIGNMENT_BYTES};
+pub use fault::{Corruption, Evidence, RecordFault};
+pub use record::{
+    BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, HEADER_BYTES, LogIdentity, LogPosition, RECORD_BODY_BYTES_MAX, RecordHeader,
+    RecordKind, RecordView, record_bytes,
+};
+pub use recovery::{
+    ByteRange, HardStateRecord, LogEvent, Recovered, RecoveryError, ResumePoint, SegmentStart, SegmentSummary, recover,
+};
+pub use start::LogStart;
+pub use writer::{LogConfig, LogWrite, LogWriter, NoSegment, PendingRecord, SEGMENT_BYTES_DEFAULT};
