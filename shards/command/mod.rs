@@ -8,10 +8,12 @@ mod expiry;
 mod failure;
 mod key;
 mod scan;
+mod session;
 mod string;
 mod table;
 
 pub use call::{Arguments, Call, Entropy};
 pub use command::{Command, Join, KeyPositions, Keys, Run, ShardHandler, flag};
 pub use failure::Failure;
+pub use session::{Admission, Door, Queue, ReplyMode, Session};
 pub use table::{all, find, find_subcommand};
