@@ -8,6 +8,7 @@ pub mod group;
 pub mod ids;
 pub mod keyspace;
 pub mod log;
+mod open;
 pub mod port;
 pub mod reply;
 pub mod script;
@@ -15,4 +16,5 @@ mod shard;
 pub mod slots;
 mod transaction;
 
+pub use open::{OpenConfig, OpenError, Opened, open_lone};
 pub use shard::{Shard, ShardConfig};

@@ -51,7 +51,6 @@ pub struct Shard {
     keyspace: Keyspace,
     group: Group,
     log: LogWriter,
-    segments: Box<dyn Segments>,
     entropy: Entropy,
     proposed: VecDeque<Proposed>,
     /// Entries that are being written, with where their bodies will lie.
@@ -75,7 +74,6 @@ impl Shard {
         keyspace: Keyspace,
         group: Group,
         log: LogWriter,
-        segments: Box<dyn Segments>,
         next_segment: SegmentId,
     ) -> Self {
         let entropy = Entropy::new(config.entropy);
@@ -84,7 +82,6 @@ impl Shard {
             keyspace,
             group,
             log,
-            segments,
             entropy,
             proposed: VecDeque::new(),
             placing: Vec::new(),
@@ -102,23 +99,23 @@ impl Shard {
 
     /// Takes one input; what the shell must do is in `outputs`.
     #[inline]
-    pub fn step(&mut self, now: Now, input: Input<'_>, outputs: &mut Outputs) {
+    pub fn step(&mut self, now: Now, input: Input<'_>, segments: &dyn Segments, outputs: &mut Outputs) {
         self.keyspace.set_now(now.unix_ms);
         match input {
-            Input::Request(request) => outputs.outcome = self.request(request),
+            Input::Request(request) => outputs.outcome = self.request(request, segments),
             Input::Exec { items, watches, reply } => {
-                outputs.outcome = self.exec(items, watches, reply);
+                outputs.outcome = self.exec(items, watches, reply, segments);
             }
             Input::Watch { db, keys } => self.watch(db, keys, outputs),
             Input::Unwatch { watches } => self.unwatch(watches),
-            Input::EndOfTick => self.end_of_tick(outputs),
-            Input::Written(write) => self.written(write, outputs),
+            Input::EndOfTick => self.end_of_tick(segments, outputs),
+            Input::Written(write) => self.written(write, segments, outputs),
             Input::Segment { segment, bytes } => {
                 self.segment_asked = false;
                 self.log.add_segment(segment, bytes);
             }
-            Input::Message(message) => self.message(message, outputs),
-            Input::Timer => self.timer(now, outputs),
+            Input::Message(message) => self.message(message, segments, outputs),
+            Input::Timer => self.timer(now, segments, outputs),
         }
         outputs.open = self.open;
     }
@@ -157,7 +154,7 @@ impl Shard {
     // Requests.
 
     #[inline]
-    fn request(&mut self, request: Request<'_>) -> Outcome {
+    fn request(&mut self, request: Request<'_>, segments: &dyn Segments) -> Outcome {
         if self.serving.is_none() {
             request.reply.error(NOT_SERVING);
             return Outcome::NotServing;
@@ -174,7 +171,7 @@ impl Shard {
             }
         };
         let mark = self.keyspace.mark();
-        match handler(&mut self.call(db), arguments, reply) {
+        match handler(&mut self.call(db, segments), arguments, reply) {
             Ok(()) => {}
             Err(Failure::Cold(range)) => {
                 self.keyspace.undo_to(mark);
@@ -188,7 +185,7 @@ impl Shard {
     }
 
     /// Why a command may not run now; nothing of it happens then.
-    fn refusal(&self, command: &Command) -> Option<&'static str> {
+    pub(crate) fn refusal(&self, command: &Command) -> Option<&'static str> {
         if command.is(flag::DENYOOM)
             && self.config.memory_bytes_max != 0
             && self.keyspace.memory_bytes() > self.config.memory_bytes_max
@@ -198,11 +195,11 @@ impl Shard {
         None
     }
 
-    fn call(&mut self, db: DatabaseIndex) -> Call<'_> {
+    fn call<'a>(&'a mut self, db: DatabaseIndex, segments: &'a dyn Segments) -> Call<'a> {
         Call {
             keyspace: &mut self.keyspace,
             db,
-            segments: &*self.segments,
+            segments,
             shard: self.config.shard,
             shards: self.config.shards,
             databases: self.config.databases,
@@ -222,7 +219,13 @@ impl Shard {
         Gate { batch, fence: self.fence }
     }
 
-    fn exec(&mut self, items: &[crate::port::ExecItem], watches: &[WatchedKey], reply: &mut dyn ReplySink) -> Outcome {
+    fn exec(
+        &mut self,
+        items: &[crate::port::ExecItem],
+        watches: &[WatchedKey],
+        reply: &mut dyn ReplySink,
+        segments: &dyn Segments,
+    ) -> Outcome {
         let Some(term) = self.serving else {
             reply.error(NOT_SERVING);
             return Outcome::NotServing;
@@ -234,8 +237,7 @@ impl Shard {
         if changed {
             reply.null_array();
         } else {
-            let refused = |shard: &Self, command: &Command| shard.refusal(command);
-            if let Err(range) = run_exec(self, items, reply, &refused) {
+            if let Err(range) = run_exec(self, items, reply, segments) {
                 self.keyspace.undo_to(mark);
                 self.keyspace.take_gate();
                 return Outcome::Cold(range);
@@ -263,23 +265,23 @@ impl Shard {
 
     // The tick, the log, the group.
 
-    fn end_of_tick(&mut self, outputs: &mut Outputs) {
+    fn end_of_tick(&mut self, segments: &dyn Segments, outputs: &mut Outputs) {
         if self.fence_joined {
             self.fence_joined = false;
             self.group.read_index(self.fence);
             self.fence += 1;
         }
         if self.group.has_work() {
-            self.turn(outputs);
+            self.turn(segments, outputs);
         }
-        self.write_if_free(outputs);
+        self.write_if_free(segments, outputs);
     }
 
-    fn write_if_free(&mut self, outputs: &mut Outputs) {
+    fn write_if_free(&mut self, segments: &dyn Segments, outputs: &mut Outputs) {
         if self.log.is_writing() && self.keyspace.body_bytes() < BATCH_BYTES_MAX {
             return;
         }
-        self.propose(outputs);
+        self.propose(segments, outputs);
         if self.log.is_writing() || self.group.records().is_empty() {
             return;
         }
@@ -298,7 +300,7 @@ impl Shard {
     }
 
     /// Proposes the gathered batch, as the leader of the term that its effects were computed in.
-    fn propose(&mut self, outputs: &mut Outputs) {
+    fn propose(&mut self, segments: &dyn Segments, outputs: &mut Outputs) {
         let Some(term) = self.serving else { return };
         let Some(closed) = self.keyspace.close_batch() else { return };
         match self.group.propose(term, closed.body) {
@@ -309,7 +311,7 @@ impl Shard {
             }
             Err(_) => self.lose(outputs),
         }
-        self.turn(outputs);
+        self.turn(segments, outputs);
     }
 
     /// Asks for a segment if none waits, or if the next write needs a larger one.
@@ -323,12 +325,12 @@ impl Shard {
         outputs.segment_wanted = Some((segment, bytes_needed.max(self.config.segment_bytes)));
     }
 
-    fn written(&mut self, write: LogWrite, outputs: &mut Outputs) {
+    fn written(&mut self, write: LogWrite, segments: &dyn Segments, outputs: &mut Outputs) {
         self.place_large(&write.placements);
         self.log.completed(write);
         let mut turn = std::mem::take(&mut self.turn);
         self.group.persisted(&mut turn);
-        self.deliver(&mut turn, outputs);
+        self.deliver(&mut turn, segments, outputs);
         self.turn = turn;
         self.keyspace.cool_to(self.config.warm_bytes_max);
     }
@@ -347,27 +349,27 @@ impl Shard {
         self.placing.clear();
     }
 
-    fn message(&mut self, message: Message, outputs: &mut Outputs) {
+    fn message(&mut self, message: Message, segments: &dyn Segments, outputs: &mut Outputs) {
         self.group.step(message);
-        self.turn(outputs);
+        self.turn(segments, outputs);
     }
 
-    fn turn(&mut self, outputs: &mut Outputs) {
+    fn turn(&mut self, segments: &dyn Segments, outputs: &mut Outputs) {
         let mut turn = std::mem::take(&mut self.turn);
         self.group.turn(&mut turn);
-        self.deliver(&mut turn, outputs);
+        self.deliver(&mut turn, segments, outputs);
         self.turn = turn;
     }
 
     /// What the group brought: messages, committed entries, confirmed fences, another role.
-    fn deliver(&mut self, turn: &mut GroupOutputs, outputs: &mut Outputs) {
+    fn deliver(&mut self, turn: &mut GroupOutputs, segments: &dyn Segments, outputs: &mut Outputs) {
         outputs.messages.append(&mut turn.messages);
         let leads = self.group.is_leader().then(|| self.group.term());
         if self.serving.is_some() && self.serving != leads {
             self.lose(outputs);
         }
         for entry in turn.committed.drain(..) {
-            self.committed(&entry);
+            self.committed(&entry, segments);
             if leads == Some(Term(entry.term)) {
                 self.serving = leads;
             }
@@ -377,7 +379,7 @@ impl Shard {
         }
     }
 
-    fn committed(&mut self, entry: &Entry) {
+    fn committed(&mut self, entry: &Entry, segments: &dyn Segments) {
         match entry.get_entry_type() {
             EntryType::EntryNormal if entry.data.is_empty() => return,
             EntryType::EntryNormal => {}
@@ -392,7 +394,7 @@ impl Shard {
             self.keyspace.delivered(proposed.batch);
             self.open.batch = proposed.batch;
         } else {
-            apply_entry(&mut self.keyspace, &entry.data, None, &*self.segments);
+            apply_entry(&mut self.keyspace, &entry.data, None, segments);
         }
     }
 
@@ -406,19 +408,19 @@ impl Shard {
         outputs.lost = true;
     }
 
-    fn timer(&mut self, now: Now, outputs: &mut Outputs) {
+    fn timer(&mut self, now: Now, segments: &dyn Segments, outputs: &mut Outputs) {
         if !self.group.is_lone() && now.monotonic_us.saturating_sub(self.raft_ticked_us) >= TICK_MS * 1000 {
             self.raft_ticked_us = now.monotonic_us;
             let entropy = self.entropy.next_u64();
             self.group.tick(entropy);
-            self.turn(outputs);
+            self.turn(segments, outputs);
         }
         if self.serving.is_some() {
             self.keyspace.expire_due(EXPIRY_LOOKS_PER_TIMER);
             self.keyspace.take_gate();
         }
         self.keyspace.free_garbage();
-        self.end_of_tick(outputs);
+        self.end_of_tick(segments, outputs);
     }
 
     pub(crate) fn run_handler(
@@ -427,6 +429,7 @@ impl Shard {
         db: DatabaseIndex,
         arguments: crate::command::Arguments<'_>,
         reply: &mut dyn ReplySink,
+        segments: &dyn Segments,
     ) -> Result<(), Failure> {
         let handler = match command.run {
             Run::Shard(handler) | Run::PerKey(handler, _) | Run::EveryShard(handler, _) | Run::Walk(handler) => handler,
@@ -434,7 +437,7 @@ impl Shard {
                 panic!("{} does not run in a shard", command.name)
             }
         };
-        let result = handler(&mut self.call(db), arguments, reply);
+        let result = handler(&mut self.call(db, segments), arguments, reply);
         self.keyspace.remove_met_expired();
         result
     }

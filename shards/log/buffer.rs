@@ -12,7 +12,7 @@ const BUFFER_BYTES_MIN: usize = 64 << 10;
 const BUFFER_DOUBLING_BYTES_MAX: usize = 1 << 20;
 
 /// Owned bytes that direct I/O accepts. It never moves or grows once made: its address stays valid while it is owned.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct AlignedBuffer {
     /// `start` bytes of filler, then the content.
     storage: Vec<u8>,

@@ -26,7 +26,7 @@ const MAGIC: [u8; 3] = *b"RKL";
 const FORMAT_VERSION: u8 = 1;
 
 const _: () = assert!(cfg!(target_endian = "little"), "the log's format is little-endian");
-const _: () = assert!(HEADER_BYTES == 88);
+const _: () = assert!(HEADER_BYTES == 96);
 const _: () = assert!((HEADER_BYTES as u64).is_multiple_of(RECORD_ALIGNMENT_BYTES));
 const _: () = assert!((BLOCK_BYTES_MIN as u64).is_multiple_of(RECORD_ALIGNMENT_BYTES));
 const _: () = assert!(BLOCK_BYTES_MAX.is_multiple_of(BLOCK_BYTES_MIN));
@@ -49,9 +49,15 @@ pub enum RecordKind {
 
 impl RecordKind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Entry, Self::HardState, Self::CheckpointHeader, Self::CheckpointItems, Self::CheckpointEnd]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        [
+            Self::Entry,
+            Self::HardState,
+            Self::CheckpointHeader,
+            Self::CheckpointItems,
+            Self::CheckpointEnd,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == byte)
     }
 }
 
@@ -84,7 +90,11 @@ impl LogPosition {
     pub fn part(self, from: usize, bytes: usize) -> Self {
         let end = (from as u64).checked_add(bytes as u64);
         assert!(end.is_some_and(|end| end <= self.bytes), "part {from}+{bytes} of {self}");
-        Self { segment: self.segment, offset: self.offset + from as u64, bytes: bytes as u64 }
+        Self {
+            segment: self.segment,
+            offset: self.offset + from as u64,
+            bytes: bytes as u64,
+        }
     }
 }
 
@@ -107,9 +117,9 @@ impl fmt::Display for LogPosition {
 ///    │ segment                        │ offset                   │
 /// 64 ├────────────────────────────────┼──────────────────────────┤
 ///    │ write number                   │ durable mark             │
-/// 80 ├──────────────┬─────────────────┼──────────────────────────┘
-///    │ previous crc │ write bytes left│
-/// 88 ├──────────────┴─────────────────┴──────────────────────────┐
+/// 80 ├──────────────┬─────────────────┼────────────┬─────────────┤
+///    │ previous crc │ write bytes left│ cut before │ zero        │
+/// 96 ├──────────────┴─────────────────┴────────────┴─────────────┤
 ///    │ body ...                         zeros to a multiple of 8 │
 ///    └───────────────────────────────────────────────────────────┘
 ///
@@ -139,6 +149,8 @@ pub struct RecordHeader {
     durable_mark: u64,
     previous_crc: u32,
     write_bytes_left: u32,
+    cut_before: u32,
+    reserved: u32,
 }
 
 /// What the writer knows of a record before it has a checksum.
@@ -156,6 +168,7 @@ pub(super) struct RecordFields {
     pub(super) previous_crc: u32,
     pub(super) records_left: u32,
     pub(super) write_bytes_left: u32,
+    pub(super) cut_before: u32,
 }
 
 impl RecordHeader {
@@ -184,6 +197,8 @@ impl RecordHeader {
             durable_mark: fields.durable_mark.0,
             previous_crc: fields.previous_crc,
             write_bytes_left: fields.write_bytes_left,
+            cut_before: fields.cut_before,
+            reserved: 0,
         };
         header.header_crc = header.compute_crc(identity);
         header
@@ -218,7 +233,10 @@ impl RecordHeader {
         }
         let computed = header.compute_crc(identity);
         if computed != header.header_crc {
-            return Err(RecordFault::HeaderCrc { stored: header.header_crc, computed });
+            return Err(RecordFault::HeaderCrc {
+                stored: header.header_crc,
+                computed,
+            });
         }
         // The checksum holds, so a build of this program wrote it; but perhaps a newer one.
         if RecordKind::from_byte(header.kind).is_none() {
@@ -234,12 +252,16 @@ impl RecordHeader {
     pub fn body<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], RecordFault> {
         let from = self.offset as usize + HEADER_BYTES;
         let room = bytes.len().saturating_sub(from) as u64;
-        let body = bytes
-            .get(from..from + self.body_bytes as usize)
-            .ok_or(RecordFault::BodyLength { bytes: u64::from(self.body_bytes), room })?;
+        let body = bytes.get(from..from + self.body_bytes as usize).ok_or(RecordFault::BodyLength {
+            bytes: u64::from(self.body_bytes),
+            room,
+        })?;
         let computed = crc32c::crc32c(body);
         if computed != self.body_crc {
-            return Err(RecordFault::BodyCrc { stored: self.body_crc, computed });
+            return Err(RecordFault::BodyCrc {
+                stored: self.body_crc,
+                computed,
+            });
         }
         Ok(body)
     }
@@ -282,6 +304,12 @@ impl RecordHeader {
     /// How many records of the same write come after this one.
     pub fn records_left(&self) -> u32 {
         self.records_left
+    }
+
+    /// How many records of the write before this one were lost when it was torn: what its last good record has as `records_left`. Every
+    /// record of this write says so: if only some of them arrive, they still do not prove that the write before had been whole.
+    pub fn cut_before(&self) -> u32 {
+        self.cut_before
     }
 
     /// The checksum that the next record names as its predecessor's.
@@ -342,7 +370,10 @@ pub fn record_bytes(body_bytes: usize) -> u64 {
 mod tests {
     use super::*;
 
-    const IDENTITY: LogIdentity = LogIdentity { shard: ShardId(3), salt: 0x5eed };
+    const IDENTITY: LogIdentity = LogIdentity {
+        shard: ShardId(3),
+        salt: 0x5eed,
+    };
 
     fn fields() -> RecordFields {
         RecordFields {
@@ -358,6 +389,7 @@ mod tests {
             previous_crc: 9,
             records_left: 0,
             write_bytes_left: 512,
+            cut_before: 0,
         }
     }
 
@@ -378,9 +410,9 @@ mod tests {
         assert_eq!(header.kind(), RecordKind::Entry);
         assert_eq!(header.flags(), 2);
         assert_eq!(header.index(), LogIndex(5));
-        assert_eq!(header.end(), 512 + 96);
+        assert_eq!(header.end(), 512 + 104);
         assert_eq!(header.write_end(), 1024);
-        assert_eq!(header.body_position().offset, 512 + 88);
+        assert_eq!(header.body_position().offset, 512 + 96);
     }
 
     #[test]

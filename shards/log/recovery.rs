@@ -68,6 +68,8 @@ pub struct ResumePoint {
     pub previous_crc: u32,
     /// The last write of which a record counts.
     pub last_write: WriteNumber,
+    /// How many records that write lost; 0 for a whole one.
+    pub cut_records: u32,
     /// The index of the last entry: durable, once the tail was made so.
     pub last_index: LogIndex,
     /// The term of the last entry.
@@ -89,6 +91,7 @@ impl ResumePoint {
             offset: 0,
             previous_crc: start.previous_crc,
             last_write: WriteNumber(start.first_write.0 - 1),
+            cut_records: 0,
             last_index: start.index,
             last_term: start.term,
             hard_state: None,
@@ -198,6 +201,7 @@ pub fn recover<E>(
         at: None,
         told: None,
         term_at_start: None,
+        reached_durable: start.durable.write_number < start.first_write,
         resume: ResumePoint::empty(start),
         summaries: Vec::new(),
         records: 0,
@@ -231,6 +235,8 @@ struct Reader<'a> {
     told: Option<LogIndex>,
     /// The term of the told entry at the checkpoint's index.
     term_at_start: Option<Term>,
+    /// Whether the last record that was durable when the checkpoint was made has been read.
+    reached_durable: bool,
     resume: ResumePoint,
     summaries: Vec<SegmentSummary>,
     records: u64,
@@ -305,12 +311,15 @@ impl<'a> Reader<'a> {
         visit: &mut dyn FnMut(LogEvent<'_>) -> Result<(), E>,
     ) -> Result<(), RecoveryError<E>> {
         let header = view.header;
-        let void = self.start.supersedes && header.write_number() <= self.start.durable_write;
+        let void = self.start.supersedes && header.write_number() <= self.start.durable.write_number;
         match header.kind() {
             RecordKind::Entry if void => {}
             RecordKind::Entry => self.accept_entry(segment, view, visit)?,
             RecordKind::HardState => {
-                self.resume.hard_state = Some(HardStateRecord { term: header.term(), body: view.body.to_vec() });
+                self.resume.hard_state = Some(HardStateRecord {
+                    term: header.term(),
+                    body: view.body.to_vec(),
+                });
                 visit(LogEvent::HardState(view)).map_err(RecoveryError::Visitor)?;
             }
             other => {
@@ -320,8 +329,11 @@ impl<'a> Reader<'a> {
         }
         if self.at.is_none_or(|last| last.segment != segment) {
             let (id, bytes) = self.segments[segment];
-            self.resume.start =
-                SegmentStart { segment: id, first_write: header.write_number(), previous_crc: header.previous_crc() };
+            self.resume.start = SegmentStart {
+                segment: id,
+                first_write: header.write_number(),
+                previous_crc: header.previous_crc(),
+            };
             self.resume.segment_bytes = bytes.len() as u64;
             self.summaries.push(SegmentSummary {
                 start: self.resume.start,
@@ -334,6 +346,8 @@ impl<'a> Reader<'a> {
         self.at = Some(Last { segment, header });
         self.resume.previous_crc = header.crc();
         self.resume.last_write = header.write_number();
+        self.resume.cut_records = header.records_left();
+        self.reached_durable |= header.write_number() == self.start.durable.write_number && header.crc() == self.start.durable.crc;
         // A complete write ends where its last block does. After a cut one the next begins in the block after what counts.
         self.resume.offset = if header.records_left() == 0 { header.write_end() } else { header.end() };
         self.records += 1;
@@ -383,8 +397,11 @@ impl<'a> Reader<'a> {
         visit: &mut dyn FnMut(LogEvent<'_>) -> Result<(), E>,
     ) -> Result<(), RecoveryError<E>> {
         if let Some(term) = self.term_at_start.filter(|term| *term != self.start.term) {
-            let fault =
-                RecordFault::Order { field: "term at the checkpoint's index", bound: self.start.term.0, found: term.0 };
+            let fault = RecordFault::Order {
+                field: "term at the checkpoint's index",
+                bound: self.start.term.0,
+                found: term.0,
+            };
             let (segment, offset) = self.bad_place();
             return Err(self.corruption(segment, offset, fault).into());
         }
@@ -399,16 +416,11 @@ impl<'a> Reader<'a> {
     /// Tells whether the log may end here.
     fn end(&self, fault: RecordFault) -> Result<Remains, Box<Corruption>> {
         let expected = self.expected();
-        // The segment of the start was in use when the checkpoint was made.
-        if self.at.is_none() && self.start.first_write <= self.start.durable_write {
-            let fault = match self.segments.first() {
-                Some((id, _)) if *id == self.start.segment => fault,
-                _ => RecordFault::MissingSegment,
-            };
-            return Err(self.corruption(self.start.segment, 0, fault));
-        }
         let (segment, offset) = self.bad_place();
-        if expected.write <= self.start.durable_write {
+        if !self.reached_durable {
+            // Without a single record the likeliest reason is a missing file.
+            let missing = self.at.is_none() && self.segments.first().is_none_or(|(id, _)| *id != self.start.segment);
+            let fault = if missing { RecordFault::MissingSegment } else { fault };
             return Err(self.corruption(segment, offset, fault));
         }
         let from = self.at.map_or(0, |last| last.segment);
@@ -425,6 +437,7 @@ impl<'a> Reader<'a> {
         let left = self.at.map_or(0, |last| last.header.records_left());
         Expected {
             write: WriteNumber(self.resume.last_write.0 + u64::from(left == 0)),
+            cut_records: left,
             last_index: self.resume.last_index.max(self.start.index),
             offset: self.at.map_or(0, |_| self.resume.offset),
             torn_write_end: self.at.filter(|_| left > 0).map(|last| last.header.write_end()),
@@ -434,7 +447,7 @@ impl<'a> Reader<'a> {
     fn bad_place(&self) -> (SegmentId, u64) {
         match self.at {
             Some(last) => (self.segments[last.segment].0, self.resume.offset),
-            None => (self.segments.first().map_or(self.start.segment, |(id, _)| *id), 0),
+            None => (self.start.segment, 0),
         }
     }
 

@@ -13,12 +13,26 @@ use crate::ids::{LogIndex, SegmentId, WriteNumber};
 pub(super) struct Expected {
     /// The write that the missing record belongs to.
     pub(super) write: WriteNumber,
+    /// How many records that write lacks, if some of its records count; 0 otherwise.
+    pub(super) cut_records: u32,
     /// The highest index that is accounted for.
     pub(super) last_index: LogIndex,
     /// Where the log ends in the first segment of the search.
     pub(super) offset: u64,
     /// Where the torn write would have ended, if some of its records count.
     pub(super) torn_write_end: Option<u64>,
+}
+
+impl Expected {
+    /// Whether a header of this or a later write may lie behind the end of an undamaged log.
+    fn allows(&self, header: &RecordHeader) -> bool {
+        let torn_now = header.write_number() == self.write;
+        // The write was torn and cut in an earlier life. The next one knows that, and was torn in turn.
+        let torn_before = self.cut_records > 0
+            && header.write_number().0 == self.write.0 + 1
+            && header.cut_before() == self.cut_records;
+        (torn_now || torn_before) && header.durable_mark() <= self.last_index
+    }
 }
 
 /// What was found behind the end.
@@ -39,8 +53,10 @@ impl Remains {
                 torn_end = Some((from + 1).next_multiple_of(u64::from(BLOCK_BYTES_MAX)));
             }
             for header in headers(identity, segment, bytes, from) {
-                let later = header.write_number() > expected.write;
-                if later || (header.write_number() == expected.write && header.durable_mark() > expected.last_index) {
+                if header.write_number() < expected.write {
+                    continue;
+                }
+                if !expected.allows(&header) {
                     remains.evidence = Some(Evidence {
                         segment,
                         offset: header.offset(),
@@ -50,12 +66,14 @@ impl Remains {
                     });
                     return remains;
                 }
-                if header.write_number() == expected.write {
-                    torn_end = torn_end.max(Some(header.write_end()));
-                }
+                torn_end = torn_end.max(Some(header.write_end()));
             }
             if let Some(end) = torn_end.map(|end| end.min(bytes.len() as u64)).filter(|end| *end > from) {
-                remains.torn.push(ByteRange { segment, offset: from, bytes: end - from });
+                remains.torn.push(ByteRange {
+                    segment,
+                    offset: from,
+                    bytes: end - from,
+                });
             }
         }
         remains
@@ -64,7 +82,10 @@ impl Remains {
 
 /// Whether a header was to begin here and did not arrive whole.
 fn damaged_header(identity: LogIdentity, segment: SegmentId, bytes: &[u8], offset: u64) -> bool {
-    matches!(RecordHeader::read(identity, segment, bytes, offset), Err(super::fault::RecordFault::HeaderCrc { .. }))
+    matches!(
+        RecordHeader::read(identity, segment, bytes, offset),
+        Err(super::fault::RecordFault::HeaderCrc { .. })
+    )
 }
 
 /// All headers of this log from here on, at any place where one can begin. Bodies are not looked at, so the cost is one pass over the bytes,

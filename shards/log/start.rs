@@ -2,6 +2,15 @@
 
 use crate::ids::{LogIndex, SegmentId, Term, WriteNumber};
 
+/// The last record that is known to be durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DurableEnd {
+    /// Its write; 0 before the first.
+    pub write_number: WriteNumber,
+    /// Its checksum.
+    pub crc: u32,
+}
+
 /// The point in a log from which it must be read, and what stands for everything before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LogStart {
@@ -15,16 +24,16 @@ pub struct LogStart {
     pub first_write: WriteNumber,
     /// The checksum of the record before that write.
     pub previous_crc: u32,
-    /// The last write that is known to have been durable when the checkpoint was made. A bad record in or before it is damage,
+    /// What is known to have been durable when the checkpoint was made. If the log ends before it, it is damaged,
     /// even if nothing follows.
-    pub durable_write: WriteNumber,
-    /// The checkpoint came from elsewhere and stands for the whole log as it was then: entries of writes up to `durable_write` are void.
+    pub durable: DurableEnd,
+    /// The checkpoint came from elsewhere and stands for the whole log as it was then: entries of writes up to `durable` are void.
     pub supersedes: bool,
 }
 
 impl LogStart {
     /// The bytes of an encoded start.
-    pub const ENCODED_BYTES: usize = 56;
+    pub const ENCODED_BYTES: usize = 64;
 
     /// The start of a log without a checkpoint, whose segments begin with this one.
     pub fn empty(segment: SegmentId) -> Self {
@@ -34,7 +43,7 @@ impl LogStart {
             segment,
             first_write: WriteNumber(1),
             previous_crc: 0,
-            durable_write: WriteNumber(0),
+            durable: DurableEnd::default(),
             supersedes: false,
         }
     }
@@ -47,7 +56,8 @@ impl LogStart {
             self.segment.0,
             self.first_write.0,
             u64::from(self.previous_crc),
-            self.durable_write.0,
+            self.durable.write_number.0,
+            u64::from(self.durable.crc),
             u64::from(self.supersedes),
         ];
         let mut bytes = [0; Self::ENCODED_BYTES];
@@ -59,7 +69,7 @@ impl LogStart {
 
     /// What `encode` made; `None` for bytes that it cannot have made.
     pub fn decode(bytes: &[u8; Self::ENCODED_BYTES]) -> Option<Self> {
-        let mut words = [0u64; 7];
+        let mut words = [0u64; 8];
         for (word, from) in words.iter_mut().zip(bytes.chunks_exact(8)) {
             *word = u64::from_le_bytes(from.try_into().ok()?);
         }
@@ -69,8 +79,11 @@ impl LogStart {
             segment: SegmentId(words[2]),
             first_write: WriteNumber(words[3]),
             previous_crc: u32::try_from(words[4]).ok()?,
-            durable_write: WriteNumber(words[5]),
-            supersedes: match words[6] {
+            durable: DurableEnd {
+                write_number: WriteNumber(words[5]),
+                crc: u32::try_from(words[6]).ok()?,
+            },
+            supersedes: match words[7] {
                 0 => false,
                 1 => true,
                 _ => return None,
@@ -91,10 +104,13 @@ mod tests {
             segment: SegmentId(3),
             first_write: WriteNumber(4),
             previous_crc: 5,
-            durable_write: WriteNumber(u64::MAX),
+            durable: DurableEnd {
+                write_number: WriteNumber(u64::MAX),
+                crc: 6,
+            },
             supersedes: true,
         };
         assert_eq!(LogStart::decode(&start.encode()), Some(start));
-        assert_eq!(LogStart::decode(&[0xff; 56]), None);
+        assert_eq!(LogStart::decode(&[0xff; 64]), None);
     }
 }

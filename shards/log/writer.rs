@@ -9,7 +9,7 @@ use super::record::{
     BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, LogIdentity, LogPosition, RecordFields, RecordHeader, RecordKind, record_bytes,
 };
 use super::recovery::{HardStateRecord, ResumePoint, SegmentStart};
-use super::start::LogStart;
+use super::start::{DurableEnd, LogStart};
 use crate::ids::{LogIndex, SegmentId, Term, Timestamp, WriteNumber};
 
 /// The size of a segment unless one record needs more.
@@ -94,7 +94,10 @@ pub struct LogWriter {
     last_write: WriteNumber,
     last_index: LogIndex,
     last_term: Term,
+    /// How many records the last write lost when it was torn, until a write has said so.
+    cut_before: u32,
     durable_index: LogIndex,
+    durable_end: DurableEnd,
     hard_state: Option<(Term, Bytes)>,
     in_flight: Option<InFlight>,
     spare_buffer: Option<AlignedBuffer>,
@@ -119,8 +122,15 @@ impl LogWriter {
             last_write: resume.last_write,
             last_index: resume.last_index,
             last_term: resume.last_term,
+            cut_before: resume.cut_records,
             durable_index: resume.last_index,
-            hard_state: resume.hard_state.map(|HardStateRecord { term, body }| (term, Bytes::from(body))),
+            durable_end: DurableEnd {
+                write_number: resume.last_write,
+                crc: resume.previous_crc,
+            },
+            hard_state: resume
+                .hard_state
+                .map(|HardStateRecord { term, body }| (term, Bytes::from(body))),
             in_flight: None,
             spare_buffer: None,
             spare_placements: Vec::new(),
@@ -170,9 +180,9 @@ impl LogWriter {
         self.durable_index
     }
 
-    /// The last write that is known to be durable.
-    pub fn durable_write(&self) -> WriteNumber {
-        WriteNumber(self.last_write.0 - u64::from(self.in_flight.is_some()))
+    /// The last record that is known to be durable.
+    pub fn durable_end(&self) -> DurableEnd {
+        self.durable_end
     }
 
     /// Lays out one write with these records, in order.
@@ -200,16 +210,21 @@ impl LogWriter {
             write_number: WriteNumber(self.last_write.0 + 1),
             durable_mark: self.durable_mark(records),
             previous_crc: self.previous_crc,
+            cut_before: std::mem::take(&mut self.cut_before),
             records_left: (records.len() + usize::from(repeated.is_some())) as u32,
             write_bytes: u32::try_from(write_bytes).expect("a write is below 4 GiB"),
             buffer: self.take_buffer(write_bytes as usize),
         };
         if let Some((term, body)) = repeated {
             let index = self.last_index;
-            layout.push(
-                &PendingRecord { kind: RecordKind::HardState, flags: 0, term, index, commit_ts: Timestamp(0), body },
+            layout.push(&PendingRecord {
+                kind: RecordKind::HardState,
+                flags: 0,
+                term,
                 index,
-            );
+                commit_ts: Timestamp(0),
+                body,
+            }, index);
         }
         let mut placements = std::mem::take(&mut self.spare_placements);
         placements.clear();
@@ -238,7 +253,10 @@ impl LogWriter {
         self.previous_crc = layout.previous_crc;
         let offset = self.offset;
         self.offset += write_bytes;
-        self.in_flight = Some(InFlight { write_number: self.last_write, last_index: self.last_index });
+        self.in_flight = Some(InFlight {
+            write_number: self.last_write,
+            last_index: self.last_index,
+        });
         Ok(LogWrite {
             write_number: self.last_write,
             segment: self.start.segment,
@@ -258,6 +276,10 @@ impl LogWriter {
         let in_flight = self.in_flight.take().expect("a write was in flight");
         assert_eq!(in_flight.write_number, write.write_number, "another write was in flight");
         self.durable_index = in_flight.last_index;
+        self.durable_end = DurableEnd {
+            write_number: in_flight.write_number,
+            crc: self.previous_crc,
+        };
         if write.buffer.capacity() <= BUFFER_KEPT_BYTES_MAX {
             self.spare_buffer = Some(write.buffer);
         }
@@ -280,7 +302,7 @@ impl LogWriter {
             segment: self.start.segment,
             first_write: self.start.first_write,
             previous_crc: self.start.previous_crc,
-            durable_write: self.last_write,
+            durable: self.durable_end,
             supersedes: true,
         }
     }
@@ -293,12 +315,17 @@ impl LogWriter {
         let repeated = self.hard_state.as_ref().map_or(0, |(_, body)| record_bytes(body.len()));
         let needed = self.padded(bytes + repeated);
         let Some(found) = self.waiting.iter().position(|(_, room)| *room >= needed) else {
-            return Err(NoSegment { bytes_needed: needed.max(self.config.segment_bytes) });
+            return Err(NoSegment {
+                bytes_needed: needed.max(self.config.segment_bytes),
+            });
         };
         self.skipped.extend(self.waiting.drain(..found).map(|(id, _)| id));
         let (segment, room) = self.waiting.pop_front().expect("it was found");
-        self.start =
-            SegmentStart { segment, first_write: WriteNumber(self.last_write.0 + 1), previous_crc: self.previous_crc };
+        self.start = SegmentStart {
+            segment,
+            first_write: WriteNumber(self.last_write.0 + 1),
+            previous_crc: self.previous_crc,
+        };
         self.segment_bytes = room;
         self.offset = 0;
         Ok(true)
@@ -353,6 +380,7 @@ struct Layout {
     write_number: WriteNumber,
     durable_mark: LogIndex,
     previous_crc: u32,
+    cut_before: u32,
     records_left: u32,
     write_bytes: u32,
     buffer: AlignedBuffer,
@@ -375,6 +403,7 @@ impl Layout {
             previous_crc: self.previous_crc,
             records_left: self.records_left,
             write_bytes_left: self.write_bytes - written as u32,
+            cut_before: self.cut_before,
         };
         let header = RecordHeader::seal(self.identity, fields, record.body.len(), crc32c::crc32c(&record.body));
         self.buffer.push(bytemuck::bytes_of(&header));
@@ -431,12 +460,7 @@ mod tests {
         let (events, _) = disk.recover().unwrap();
         assert_eq!(
             events,
-            [
-                Event::HardState(1, b"vote".to_vec()),
-                Event::Entry(1, 1, vec![1; 100]),
-                Event::HardState(1, b"vote".to_vec()),
-                Event::Entry(2, 1, vec![2; 700])
-            ]
+            [Event::HardState(1, b"vote".to_vec()), Event::Entry(1, 1, vec![1; 100]), Event::HardState(1, b"vote".to_vec()), Event::Entry(2, 1, vec![2; 700])]
         );
     }
 

@@ -1,13 +1,10 @@
 //! EXEC on the fast path: all its commands in one go, in one shard. A command that fails undoes nothing, as in Redis.
 
-use crate::command::{Arguments, Command, Failure};
-use crate::keyspace::ColdRange;
+use crate::command::{Arguments, Failure};
+use crate::keyspace::{ColdRange, Segments};
 use crate::port::ExecItem;
 use crate::reply::ReplySink;
 use crate::shard::Shard;
-
-/// Why a command may not run now.
-pub(crate) type Refusal<'a> = &'a dyn Fn(&Shard, &Command) -> Option<&'static str>;
 
 /// Runs the commands, one after the other, and writes the array of their replies.
 ///
@@ -17,19 +14,19 @@ pub(crate) fn run_exec(
     shard: &mut Shard,
     items: &[ExecItem],
     reply: &mut dyn ReplySink,
-    refusal: Refusal<'_>,
+    segments: &dyn Segments,
 ) -> Result<(), ColdRange> {
     reply.array(items.len());
     for item in items {
         match item {
             ExecItem::Reply(bytes) => reply.encoded(bytes),
             ExecItem::Run { command, db, arguments } => {
-                if let Some(text) = refusal(shard, command) {
+                if let Some(text) = shard.refusal(command) {
                     reply.error(text);
                     continue;
                 }
                 let list: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
-                match shard.run_handler(command, *db, Arguments::new(&list), reply) {
+                match shard.run_handler(command, *db, Arguments::new(&list), reply, segments) {
                     Ok(()) => {}
                     Err(Failure::Cold(range)) => return Err(range),
                     Err(failure) => failure.write(reply),
