@@ -197,7 +197,12 @@ fn expect(bytes: &[u8], bulk_bytes_max: usize, authenticated: bool) -> Parsed {
             let mut decoder = Decoder::with_large_from(bulk_bytes_max, large_bytes_min);
             decoder.set_authenticated(authenticated);
             let (before, after) = bytes.split_at(cut);
-            assert_eq!(feed(&mut decoder, [before, after].into_iter()), wanted, "cut at {cut} of {}", bytes.escape_ascii());
+            assert_eq!(
+                feed(&mut decoder, [before, after].into_iter()),
+                wanted,
+                "cut at {cut} of {}",
+                bytes.escape_ascii()
+            );
         }
         let mut decoder = Decoder::with_large_from(bulk_bytes_max, large_bytes_min);
         decoder.set_authenticated(authenticated);
