@@ -1,1 +1,3 @@
 //! Ringkeep.
+
+pub mod runtime;
