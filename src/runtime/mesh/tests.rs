@@ -72,7 +72,7 @@ async fn stress(mut mesh: Mesh<u64>, doorbell: Doorbell, leads: bool) -> (u64, u
             if random >> 60 == 0 {
                 // Long enough for the other core to fall asleep, in the ring or in the executor.
                 let pause_us = random >> 33 & 0xfff;
-                glommio::timer::sleep(Duration::from_micros(pause_us)).await;
+                std::thread::sleep(Duration::from_micros(pause_us));
             }
             for _ in 0..(1 + (random >> 40) % 64).min(STRESS_MESSAGES - sent) {
                 mesh.send(other, sent);

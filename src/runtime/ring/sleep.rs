@@ -52,7 +52,10 @@ impl Ring {
             Sleep::AtMost(limit) => limit,
             _ => Duration::MAX,
         };
-        if !self.napped_in_vain || limit <= NAP {
+        if limit != Duration::MAX {
+            // A wait in the ring itself is woken by everything that matters to this core; its executor has no other task.
+            self.nap(limit, &has_work);
+        } else if !self.napped_in_vain || limit <= NAP {
             self.nap(limit.min(NAP), &has_work);
             // A limit within a nap is then over, which is no sign of idleness.
             self.napped_in_vain = self.reaped.is_empty() && limit > NAP;
