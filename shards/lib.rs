@@ -3,6 +3,7 @@
 //! Nothing here knows a runtime, a socket, a file or a clock: time, entropy and the completions of I/O are inputs, what must
 //! be done outside is an output.
 
+pub mod glob;
 pub mod ids;
 pub mod log;
 pub mod reply;
