@@ -32,7 +32,7 @@ pub enum Invocation {
 
 /// A Redis-compatible server whose acknowledged writes are on disk.
 #[derive(Parser)]
-#[command(name = "ringkeep", version, after_help = SETTINGS_HELP)]
+#[command(name = "ringkeep", version, after_help = SETTINGS_HELP, override_usage = USAGE)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -42,7 +42,7 @@ struct Cli {
 enum Command {
     /// Run the server; this is what happens without a subcommand, too
     // Only for its help: its arguments are not of clap's kind.
-    #[command(after_help = SETTINGS_HELP, override_usage = "ringkeep [serve] [CONFIG] [--SETTING VALUE...]...")]
+    #[command(after_help = SETTINGS_HELP, override_usage = SERVE_USAGE)]
     Serve,
     /// Verify the logs in a data directory, and say what is wrong where; nothing is changed
     Check {
@@ -55,6 +55,13 @@ enum Command {
         dir: Option<PathBuf>,
     },
 }
+
+const SERVE_USAGE: &str = "ringkeep [serve] [CONFIG] [--SETTING VALUE...]...";
+
+const USAGE: &str = "\
+ringkeep [serve] [CONFIG] [--SETTING VALUE...]...
+       ringkeep check DIR
+       ringkeep check-host [DIR]";
 
 const SETTINGS_HELP: &str = "\
 Settings are those of redis.conf, in the file as well as on the command line:

@@ -34,8 +34,7 @@ fn serve(source: &Source, overrides: &[Override]) -> ExitCode {
     }
     let error = run(&store);
     log_line::warning(&error);
-    let config = store.config();
-    for finding in host::explain_failed_start(&config.dir, config.clients_max, cores) {
+    for finding in host::explain_failed_start(&store.config().dir, wanted, cores) {
         log_line::warning(finding);
     }
     ExitCode::FAILURE

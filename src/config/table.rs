@@ -275,6 +275,7 @@ pub static SETTINGS: &[Setting] = &[
     without_effect("cluster-migration-barrier", number(0, INT_MAX), "1"),
     without_effect("cluster-node-timeout", number(0, LONG_MAX), "15000"),
     without_effect("cluster-ping-interval", number(0, LONG_MAX), "0").hidden(),
+    without_effect("cluster-port", number(0, 65_535), "0").at_start_only(),
     without_effect("cluster-replica-no-failover", YesNo, "no").alias("cluster-slave-no-failover"),
     without_effect("cluster-replica-validity-factor", number(0, INT_MAX), "10").alias("cluster-slave-validity-factor"),
     without_effect("cluster-require-full-coverage", YesNo, "yes"),
@@ -381,6 +382,7 @@ mod tests {
         assert_eq!((SETTINGS[row].name, name), ("maxmemory", "maxmemory"));
         let (row, name) = find(b"lua-time-limit").unwrap();
         assert_eq!((SETTINGS[row].name, name), ("busy-reply-threshold", "lua-time-limit"));
+        assert!(find(b"cluster-port").is_some() && find(b"set-max-listpack-value").is_some());
         assert!(find(b"max-memory").is_none() && find(b"").is_none());
     }
 }
