@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod group;
+pub mod glob;
 pub mod ids;
 pub mod keyspace;
 pub mod log;
