@@ -4,14 +4,24 @@ mod bits;
 mod call;
 #[allow(clippy::module_inception, reason = "the room is named after its main noun")]
 mod command;
+mod cursor;
 mod expiry;
 mod failure;
+mod help;
 mod key;
+mod object;
+#[cfg(test)]
+mod probe;
+mod row;
 mod scan;
 mod string;
 mod table;
 
 pub use call::{Arguments, Call, Entropy};
 pub use command::{Command, Join, KeyPositions, Keys, Run, ShardHandler, flag};
+pub use cursor::{CURSOR_SHARDS_MAX, Cursor};
 pub use failure::Failure;
+pub use help::write as write_help;
+pub use object::MEMORY_USAGE;
+pub use scan::scan_within;
 pub use table::{all, find, find_subcommand};
