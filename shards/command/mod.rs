@@ -5,6 +5,7 @@ mod call;
 #[allow(clippy::module_inception, reason = "the room is named after its main noun")]
 mod command;
 mod cursor;
+mod describe;
 mod expiry;
 mod failure;
 mod help;
@@ -20,6 +21,7 @@ mod table;
 pub use call::{Arguments, Call, Entropy};
 pub use command::{Command, Join, KeyPositions, Keys, Run, ShardHandler, flag};
 pub use cursor::{CURSOR_SHARDS_MAX, Cursor};
+pub use describe::{categories, command as run_command};
 pub use failure::Failure;
 pub use help::write as write_help;
 pub use object::MEMORY_USAGE;

@@ -1,12 +1,19 @@
 //! The command table: every command that exists, found by name.
 
 use crate::command::command::Command;
-use crate::command::{bits, expiry, key, object, scan, string};
+use crate::command::{bits, describe, expiry, key, object, scan, string};
 use std::sync::OnceLock;
 
 /// The tables of the families, each sorted as its file likes.
-const FAMILIES: &[&[Command]] =
-    &[string::COMMANDS, bits::COMMANDS, key::COMMANDS, expiry::COMMANDS, scan::COMMANDS, object::COMMANDS];
+const FAMILIES: &[&[Command]] = &[
+    string::COMMANDS,
+    bits::COMMANDS,
+    key::COMMANDS,
+    expiry::COMMANDS,
+    scan::COMMANDS,
+    object::COMMANDS,
+    describe::COMMANDS,
+];
 
 /// The longest name of a command, in bytes.
 const NAME_BYTES_MAX: usize = 32;
