@@ -29,12 +29,14 @@ impl Cursor {
     /// Where a walk starts.
     pub const START: Cursor = Cursor { shard: ShardId(0), position: 0 };
 
-    /// Reads a cursor as Redis does (`strtoul`): an optional sign, digits, nothing else; nothing at all is 0.
+    /// Reads a cursor as Redis does (`strtoul`): an optional sign, digits, nothing else; nothing at all is 0, and what follows
+    /// a NUL is not looked at.
     ///
     /// # Errors
     /// `ERR invalid cursor`.
     pub fn decode(bytes: &[u8]) -> Result<Cursor, Failure> {
         const INVALID: Failure = Failure::text("ERR invalid cursor");
+        let bytes = bytes.split(|&byte| byte == 0).next().unwrap_or_default();
         let (negative, digits) = match bytes {
             [b'-', digits @ ..] => (true, digits),
             [b'+', digits @ ..] => (false, digits),
@@ -97,7 +99,7 @@ mod tests {
 
     #[test]
     fn foreign_cursors_are_read_as_redis_reads_them() {
-        for start in ["", "0", "+0", "-0", "000"] {
+        for start in ["", "0", "+0", "-0", "000", "\0", "0\0x"] {
             assert_eq!(Cursor::decode(start.as_bytes()), Ok(Cursor::START), "{start}");
         }
         for bad in ["x", "1x", " 1", "1 ", "-", "+", "--1", "1.0", "18446744073709551616"] {

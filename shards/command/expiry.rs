@@ -177,17 +177,17 @@ pub const COMMANDS: &[Command] = &[
 
 #[cfg(test)]
 mod tests {
-    use crate::command::probe::Probe;
+    use crate::command::testing::TestShard;
 
     #[test]
     fn the_four_ways_to_give_and_to_ask() {
-        let mut probe = Probe::new();
-        let now_ms = probe.now_ms();
-        probe.put("a", "1", 0);
-        assert_eq!(probe.run("TTL a"), ":-1");
-        assert_eq!(probe.run("EXPIRETIME a"), ":-1");
+        let mut shard = TestShard::new();
+        let now_ms = shard.now_ms();
+        shard.put("a", "1", 0);
+        assert_eq!(shard.run("TTL a"), ":-1");
+        assert_eq!(shard.run("EXPIRETIME a"), ":-1");
         for ask in ["TTL", "PTTL", "EXPIRETIME", "PEXPIRETIME"] {
-            assert_eq!(probe.run(&format!("{ask} nothing")), ":-2");
+            assert_eq!(shard.run(&format!("{ask} nothing")), ":-2");
         }
         for give in [
             "EXPIRE a 20".to_owned(),
@@ -195,27 +195,27 @@ mod tests {
             format!("EXPIREAT a {}", now_ms / 1000 + 20),
             format!("PEXPIREAT a {}", now_ms + 20_000),
         ] {
-            assert_eq!(probe.run("PERSIST a"), if give.starts_with("EXPIRE a") { ":0" } else { ":1" });
-            assert_eq!(probe.run(&give), ":1");
-            assert!(probe.wrote());
-            assert_eq!(probe.run("TTL a"), ":20", "{give}");
-            assert_eq!(probe.run("PTTL a"), ":20000");
-            assert_eq!(probe.run("EXPIRETIME a"), format!(":{}", now_ms / 1000 + 20));
-            assert_eq!(probe.run("PEXPIRETIME a"), format!(":{}", now_ms + 20_000));
+            assert_eq!(shard.run("PERSIST a"), if give.starts_with("EXPIRE a") { ":0" } else { ":1" });
+            assert_eq!(shard.run(&give), ":1");
+            assert!(!shard.take_effects().is_empty());
+            assert_eq!(shard.run("TTL a"), ":20", "{give}");
+            assert_eq!(shard.run("PTTL a"), ":20000");
+            assert_eq!(shard.run("EXPIRETIME a"), format!(":{}", now_ms / 1000 + 20));
+            assert_eq!(shard.run("PEXPIRETIME a"), format!(":{}", now_ms + 20_000));
         }
-        probe.run("PEXPIRE a 1499");
-        assert_eq!(probe.run("TTL a"), ":1");
-        probe.run("PEXPIRE a 1500");
-        assert_eq!(probe.run("TTL a"), ":2");
-        probe.advance_ms(1500);
-        assert_eq!(probe.run("PTTL a"), ":-2");
-        assert_eq!(probe.run("PERSIST a"), ":0");
+        shard.run("PEXPIRE a 1499");
+        assert_eq!(shard.run("TTL a"), ":1");
+        shard.run("PEXPIRE a 1500");
+        assert_eq!(shard.run("TTL a"), ":2");
+        shard.advance_ms(1500);
+        assert_eq!(shard.run("PTTL a"), ":-2");
+        assert_eq!(shard.run("PERSIST a"), ":0");
     }
 
     #[test]
     fn a_time_that_has_passed_removes_the_key() {
-        let mut probe = Probe::new();
-        let now_ms = probe.now_ms();
+        let mut shard = TestShard::new();
+        let now_ms = shard.now_ms();
         for give in [
             "EXPIRE a 0".to_owned(),
             "EXPIRE a -1".to_owned(),
@@ -223,14 +223,14 @@ mod tests {
             "EXPIREAT a -5".to_owned(),
             format!("PEXPIREAT a {now_ms}"),
         ] {
-            probe.put("a", "1", 0);
-            assert_eq!(probe.run(&give), ":1", "{give}");
-            assert_eq!(probe.run("EXISTS a"), ":0", "{give}");
+            shard.put("a", "1", 0);
+            assert_eq!(shard.run(&give), ":1", "{give}");
+            assert_eq!(shard.run("EXISTS a"), ":0", "{give}");
         }
-        probe.wrote();
-        assert_eq!(probe.run("EXPIRE nothing 10"), ":0");
-        assert_eq!(probe.run("EXPIRE nothing -10"), ":0");
-        assert!(!probe.wrote());
+        shard.take_effects();
+        assert_eq!(shard.run("EXPIRE nothing 10"), ":0");
+        assert_eq!(shard.run("EXPIRE nothing -10"), ":0");
+        assert!(shard.take_effects().is_empty());
     }
 
     #[test]
@@ -246,26 +246,26 @@ mod tests {
         ] {
             for (place, seconds) in [50, 100, 200].into_iter().enumerate() {
                 for (expiry_ms, answers) in [(0, without), (100_000, with)] {
-                    let mut probe = Probe::new();
-                    probe.put("a", "1", if expiry_ms == 0 { 0 } else { probe.now_ms() + expiry_ms });
-                    probe.wrote();
-                    let answer = probe.run(&format!("EXPIRE a {seconds} {condition}"));
+                    let mut shard = TestShard::new();
+                    shard.put("a", "1", if expiry_ms == 0 { 0 } else { shard.now_ms() + expiry_ms });
+                    shard.take_effects();
+                    let answer = shard.run(&format!("EXPIRE a {seconds} {condition}"));
                     assert_eq!(answer, format!(":{}", answers[place]), "{condition} {seconds} {expiry_ms}");
-                    assert_eq!(probe.wrote(), answers[place] == 1);
+                    assert_eq!(shard.take_effects().len(), answers[place]);
                 }
             }
         }
-        let mut probe = Probe::new();
-        probe.put("a", "1", 0);
-        assert_eq!(probe.run("EXPIRE a -1 LT"), ":1");
-        assert_eq!(probe.run("EXISTS a"), ":0");
+        let mut shard = TestShard::new();
+        shard.put("a", "1", 0);
+        assert_eq!(shard.run("EXPIRE a -1 LT"), ":1");
+        assert_eq!(shard.run("EXISTS a"), ":0");
     }
 
     #[test]
     fn refusals() {
-        let mut probe = Probe::new();
-        probe.put("a", "1", 0);
-        probe.wrote();
+        let mut shard = TestShard::new();
+        shard.put("a", "1", 0);
+        shard.take_effects();
         let incompatible = "-ERR NX and XX, GT or LT options at the same time are not compatible";
         for (command, error) in [
             ("EXPIRE a x", "-ERR value is not an integer or out of range"),
@@ -283,10 +283,10 @@ mod tests {
             ("PEXPIRE nothing 9223372036854775807", "-ERR invalid expire time in 'pexpire' command"),
             ("EXPIRE a", "-ERR wrong number of arguments for 'expire' command"),
         ] {
-            assert_eq!(probe.run(command), error, "{command}");
+            assert_eq!(shard.run(command), error, "{command}");
         }
-        assert!(!probe.wrote());
-        assert_eq!(probe.run("PEXPIREAT a 9223372036854775807"), ":1");
-        assert_eq!(probe.run("PEXPIRETIME a"), ":9223372036854775807");
+        assert!(shard.take_effects().is_empty());
+        assert_eq!(shard.run("PEXPIREAT a 9223372036854775807"), ":1");
+        assert_eq!(shard.run("PEXPIRETIME a"), ":9223372036854775807");
     }
 }

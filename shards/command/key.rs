@@ -127,95 +127,95 @@ pub const COMMANDS: &[Command] = &[
 
 #[cfg(test)]
 mod tests {
-    use crate::command::probe::Probe;
+    use crate::command::testing::TestShard;
 
     #[test]
     fn del_and_unlink_count_what_they_removed() {
-        let mut probe = Probe::new();
-        probe.run("SET a 1");
-        probe.run("SET b 1 PX 5");
-        assert_eq!(probe.run("DEL a a nothing"), ":1");
-        assert!(probe.wrote());
-        assert_eq!(probe.run("UNLINK a nothing"), ":0");
-        assert!(!probe.wrote(), "a removal of nothing is a read");
-        probe.put("b", "1", probe.now_ms() + 5);
-        probe.advance_ms(5);
-        assert_eq!(probe.run("UNLINK b"), ":0");
-        assert!(probe.wrote(), "the expired key goes");
+        let mut shard = TestShard::new();
+        shard.run("SET a 1");
+        shard.run("SET b 1 PX 5");
+        assert_eq!(shard.run("DEL a a nothing"), ":1");
+        assert!(!shard.take_effects().is_empty());
+        assert_eq!(shard.run("UNLINK a nothing"), ":0");
+        assert!(shard.take_effects().is_empty(), "a removal of nothing is a read");
+        shard.put("b", "1", shard.now_ms() + 5);
+        shard.advance_ms(5);
+        assert_eq!(shard.run("UNLINK b"), ":0");
+        assert!(!shard.take_effects().is_empty(), "the expired key goes");
     }
 
     #[test]
     fn exists_counts_repetitions_and_only_touch_is_an_access() {
-        let mut probe = Probe::new();
-        probe.run("SET a 1");
-        probe.advance_ms(10_000);
-        assert_eq!(probe.run("EXISTS a a nothing"), ":2");
-        assert_eq!(probe.run("TYPE a"), "+string");
-        assert_eq!(probe.run("OBJECT IDLETIME a"), ":10");
-        assert_eq!(probe.run("TOUCH a a nothing"), ":2");
-        assert_eq!(probe.run("OBJECT IDLETIME a"), ":0");
-        assert_eq!(probe.run("TYPE nothing"), "+none");
+        let mut shard = TestShard::new();
+        shard.run("SET a 1");
+        shard.advance_ms(10_000);
+        assert_eq!(shard.run("EXISTS a a nothing"), ":2");
+        assert_eq!(shard.run("TYPE a"), "string");
+        assert_eq!(shard.run("OBJECT IDLETIME a"), ":10");
+        assert_eq!(shard.run("TOUCH a a nothing"), ":2");
+        assert_eq!(shard.run("OBJECT IDLETIME a"), ":0");
+        assert_eq!(shard.run("TYPE nothing"), "none");
     }
 
     #[test]
     fn rename_moves_value_and_expiry() {
-        let mut probe = Probe::new();
-        assert_eq!(probe.run("RENAME a b"), "-ERR no such key");
-        assert_eq!(probe.run("RENAME a a"), "-ERR no such key");
-        probe.put("a", "1", probe.now_ms() + 500);
-        probe.put("b", "2", 0);
-        assert_eq!(probe.run("RENAME a b"), "+OK");
-        assert_eq!(probe.run("PTTL b"), ":500");
-        assert_eq!(probe.run("GET b"), "$1");
-        assert_eq!(probe.run("EXISTS a"), ":0");
-        probe.wrote();
-        assert_eq!(probe.run("RENAME b b"), "+OK");
-        assert!(!probe.wrote());
-        probe.advance_ms(500);
-        assert_eq!(probe.run("RENAME b c"), "-ERR no such key");
+        let mut shard = TestShard::new();
+        assert_eq!(shard.run("RENAME a b"), "-ERR no such key");
+        assert_eq!(shard.run("RENAME a a"), "-ERR no such key");
+        shard.put("a", "1", shard.now_ms() + 500);
+        shard.put("b", "2", 0);
+        assert_eq!(shard.run("RENAME a b"), "OK");
+        assert_eq!(shard.run("PTTL b"), ":500");
+        assert_eq!(shard.run("GET b"), "\"1\"");
+        assert_eq!(shard.run("EXISTS a"), ":0");
+        shard.take_effects();
+        assert_eq!(shard.run("RENAME b b"), "OK");
+        assert!(shard.take_effects().is_empty());
+        shard.advance_ms(500);
+        assert_eq!(shard.run("RENAME b c"), "-ERR no such key");
     }
 
     #[test]
     fn renamenx_spares_what_is_there_unless_it_expired() {
-        let mut probe = Probe::new();
-        assert_eq!(probe.run("RENAMENX a b"), "-ERR no such key");
-        probe.put("a", "1", 0);
-        probe.put("b", "2", probe.now_ms() + 5);
-        probe.wrote();
-        assert_eq!(probe.run("RENAMENX a b"), ":0");
-        assert_eq!(probe.run("RENAMENX a a"), ":0");
-        assert!(!probe.wrote());
-        probe.advance_ms(5);
-        assert_eq!(probe.run("RENAMENX a b"), ":1");
-        assert_eq!(probe.run("GET b"), "$1");
-        assert_eq!(probe.run("TTL b"), ":-1");
+        let mut shard = TestShard::new();
+        assert_eq!(shard.run("RENAMENX a b"), "-ERR no such key");
+        shard.put("a", "1", 0);
+        shard.put("b", "2", shard.now_ms() + 5);
+        shard.take_effects();
+        assert_eq!(shard.run("RENAMENX a b"), ":0");
+        assert_eq!(shard.run("RENAMENX a a"), ":0");
+        assert!(shard.take_effects().is_empty());
+        shard.advance_ms(5);
+        assert_eq!(shard.run("RENAMENX a b"), ":1");
+        assert_eq!(shard.run("GET b"), "\"1\"");
+        assert_eq!(shard.run("TTL b"), ":-1");
     }
 
     #[test]
     fn copy_to_names_and_databases() {
-        let mut probe = Probe::new();
-        assert_eq!(probe.run("COPY a b"), ":0");
-        probe.put("a", "1", probe.now_ms() + 500);
-        assert_eq!(probe.run("COPY a b"), ":1");
-        assert_eq!(probe.run("PTTL b"), ":500");
-        probe.wrote();
-        assert_eq!(probe.run("COPY a b"), ":0");
-        assert!(!probe.wrote());
-        probe.put("a", "2", 0);
-        assert_eq!(probe.run("copy a b replace"), ":1");
-        assert_eq!(probe.run("GET b"), "$2");
-        assert_eq!(probe.run("TTL b"), ":-1");
-        assert_eq!(probe.run("COPY a a DB 3"), ":1");
-        assert_eq!(probe.run("COPY a a DB 3"), ":0");
-        assert_eq!(probe.run("COPY a a REPLACE db 3"), ":1");
-        probe.db = 3;
-        assert_eq!(probe.run("GET a"), "$2");
-        assert_eq!(probe.run("COPY a b DB 3"), ":1");
+        let mut shard = TestShard::new();
+        assert_eq!(shard.run("COPY a b"), ":0");
+        shard.put("a", "1", shard.now_ms() + 500);
+        assert_eq!(shard.run("COPY a b"), ":1");
+        assert_eq!(shard.run("PTTL b"), ":500");
+        shard.take_effects();
+        assert_eq!(shard.run("COPY a b"), ":0");
+        assert!(shard.take_effects().is_empty());
+        shard.put("a", "2", 0);
+        assert_eq!(shard.run("copy a b replace"), ":1");
+        assert_eq!(shard.run("GET b"), "\"2\"");
+        assert_eq!(shard.run("TTL b"), ":-1");
+        assert_eq!(shard.run("COPY a a DB 3"), ":1");
+        assert_eq!(shard.run("COPY a a DB 3"), ":0");
+        assert_eq!(shard.run("COPY a a REPLACE db 3"), ":1");
+        shard.db = 3;
+        assert_eq!(shard.run("GET a"), "\"2\"");
+        assert_eq!(shard.run("COPY a b DB 3"), ":1");
     }
 
     #[test]
     fn copy_refuses_in_the_order_of_redis() {
-        let mut probe = Probe::new();
+        let mut shard = TestShard::new();
         for (command, error) in [
             ("COPY a a", "-ERR source and destination objects are the same"),
             ("COPY a a DB 0 REPLACE", "-ERR source and destination objects are the same"),
@@ -228,26 +228,26 @@ mod tests {
             ("COPY a b DB 2147483648", "-ERR value is out of range, value must between -2147483648 and 2147483647"),
             ("COPY a", "-ERR wrong number of arguments for 'copy' command"),
         ] {
-            assert_eq!(probe.run(command), error, "{command}");
+            assert_eq!(shard.run(command), error, "{command}");
         }
     }
 
     #[test]
     fn move_takes_the_key_along_if_its_name_is_free() {
-        let mut probe = Probe::new();
-        assert_eq!(probe.run("MOVE a 1"), ":0");
-        probe.put("a", "1", probe.now_ms() + 500);
-        assert_eq!(probe.run("MOVE a 0"), "-ERR source and destination objects are the same");
-        assert_eq!(probe.run("MOVE a 16"), "-ERR DB index is out of range");
-        assert_eq!(probe.run("MOVE a x"), "-ERR value is not an integer or out of range");
-        assert_eq!(probe.run("MOVE a 1"), ":1");
-        assert_eq!(probe.run("EXISTS a"), ":0");
-        probe.put("a", "2", 0);
-        probe.wrote();
-        assert_eq!(probe.run("MOVE a 1"), ":0");
-        assert!(!probe.wrote());
-        probe.db = 1;
-        assert_eq!(probe.run("GET a"), "$1");
-        assert_eq!(probe.run("PTTL a"), ":500");
+        let mut shard = TestShard::new();
+        assert_eq!(shard.run("MOVE a 1"), ":0");
+        shard.put("a", "1", shard.now_ms() + 500);
+        assert_eq!(shard.run("MOVE a 0"), "-ERR source and destination objects are the same");
+        assert_eq!(shard.run("MOVE a 16"), "-ERR DB index is out of range");
+        assert_eq!(shard.run("MOVE a x"), "-ERR value is not an integer or out of range");
+        assert_eq!(shard.run("MOVE a 1"), ":1");
+        assert_eq!(shard.run("EXISTS a"), ":0");
+        shard.put("a", "2", 0);
+        shard.take_effects();
+        assert_eq!(shard.run("MOVE a 1"), ":0");
+        assert!(shard.take_effects().is_empty());
+        shard.db = 1;
+        assert_eq!(shard.run("GET a"), "\"1\"");
+        assert_eq!(shard.run("PTTL a"), ":500");
     }
 }

@@ -11,8 +11,6 @@ mod failure;
 mod help;
 mod key;
 mod object;
-#[cfg(test)]
-mod probe;
 mod row;
 mod scan;
 mod string;

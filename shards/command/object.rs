@@ -114,11 +114,11 @@ pub const COMMANDS: &[Command] = &[container(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::probe::{LARGE_BYTES_MIN, Probe};
+    use crate::command::testing::{LARGE_BYTES_MIN, TestShard};
 
     #[test]
     fn encodings_and_references_are_those_of_redis() {
-        let mut probe = Probe::new();
+        let mut shard = TestShard::new();
         for (value, encoding, references) in [
             ("0".to_owned(), "int", i32::MAX),
             ("9999".to_owned(), "int", i32::MAX),
@@ -129,66 +129,67 @@ mod tests {
             ("x".repeat(45), "raw", 1),
             ("x".repeat(LARGE_BYTES_MIN), "raw", 1),
         ] {
-            probe.put("a", &value, 0);
-            assert_eq!(probe.run("OBJECT ENCODING a"), format!("${encoding}"), "{value:.50}");
-            assert_eq!(probe.run("OBJECT REFCOUNT a"), format!(":{references}"), "{value:.50}");
+            shard.put("a", &value, 0);
+            assert_eq!(shard.run("OBJECT ENCODING a"), format!("\"{encoding}\""), "{value:.50}");
+            assert_eq!(shard.run("OBJECT REFCOUNT a"), format!(":{references}"), "{value:.50}");
         }
         for ask in ["ENCODING", "REFCOUNT", "IDLETIME", "FREQ"] {
-            assert_eq!(probe.run(&format!("OBJECT {ask} nothing")), "_");
+            assert_eq!(shard.run(&format!("OBJECT {ask} nothing")), "nil");
             assert_eq!(
-                probe.run(&format!("OBJECT {ask}")),
+                shard.run(&format!("OBJECT {ask}")),
                 format!("-ERR wrong number of arguments for 'object|{}' command", ask.to_lowercase())
             );
         }
-        assert!(probe.run("OBJECT FREQ a").starts_with("-ERR An LFU maxmemory policy is not selected, access"));
+        assert!(shard.run("OBJECT FREQ a").starts_with("-ERR An LFU maxmemory policy is not selected, access"));
     }
 
     #[test]
     fn asking_is_no_access() {
-        let mut probe = Probe::new();
-        probe.put("a", "1", 0);
-        probe.advance_ms(7_999);
+        let mut shard = TestShard::new();
+        shard.put("a", "1", 0);
+        shard.advance_ms(7_999);
         for _ in 0..2 {
-            probe.run("OBJECT ENCODING a");
-            probe.run("OBJECT REFCOUNT a");
-            probe.call(&["MEMORY", "USAGE", "a"], usage);
-            assert_eq!(probe.run("OBJECT IDLETIME a"), ":7");
+            shard.run("OBJECT ENCODING a");
+            shard.run("OBJECT REFCOUNT a");
+            shard.run_handler(usage, &["MEMORY", "USAGE", "a"]);
+            assert_eq!(shard.run("OBJECT IDLETIME a"), ":7");
         }
-        probe.run("GET a");
-        assert_eq!(probe.run("OBJECT IDLETIME a"), ":0");
+        shard.run("GET a");
+        assert_eq!(shard.run("OBJECT IDLETIME a"), ":0");
     }
 
     #[test]
     fn memory_usage_counts_what_is_held() {
-        let mut probe = Probe::new();
+        let mut shard = TestShard::new();
         let mut bytes = |value: &str| -> usize {
-            probe.put("a", value, 0);
-            probe.call(&["MEMORY", "USAGE", "a"], usage)[1..].parse().unwrap()
+            shard.put("a", value, 0);
+            shard.run_handler(usage, &["MEMORY", "USAGE", "a"])[1..].parse().unwrap()
         };
         let small = bytes("x");
         assert_eq!(bytes("12"), small);
         assert_eq!(bytes(&"x".repeat(1000)), small + 1000);
         assert!(bytes(&"x".repeat(LARGE_BYTES_MIN)) > small + LARGE_BYTES_MIN);
-        assert_eq!(probe.call(&["MEMORY", "USAGE", "nothing"], usage), "_");
+        assert_eq!(shard.run_handler(usage, &["MEMORY", "USAGE", "nothing"]), "nil");
         for (options, answer) in [
-            (["SAMPLES", "0"].as_slice(), "_"),
-            (&["samples", "5", "SAMPLES", "1"], "_"),
+            (["SAMPLES", "0"].as_slice(), "nil"),
+            (&["samples", "5", "SAMPLES", "1"], "nil"),
             (&["SAMPLES", "-1"], "-ERR syntax error"),
             (&["SAMPLES", "x"], "-ERR value is not an integer or out of range"),
             (&["SAMPLES"], "-ERR syntax error"),
             (&["FOO", "1"], "-ERR syntax error"),
         ] {
             let command = [["MEMORY", "USAGE", "nothing"].as_slice(), options].concat();
-            assert_eq!(probe.call(&command, usage), answer, "{options:?}");
+            assert_eq!(shard.run_handler(usage, &command), answer, "{options:?}");
         }
     }
 
     #[test]
     fn help_has_the_form_of_every_help() {
-        let help = Probe::new().run("OBJECT HELP");
-        assert!(
-            help.starts_with("*11 +OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are: +ENCODING <key> ")
-        );
-        assert!(help.ends_with("+HELP +    Print this help."));
+        let help = TestShard::new().run("OBJECT HELP");
+        let lines: Vec<&str> = help.trim_matches(['[', ']']).split(", ").collect();
+        assert_eq!(lines.len(), 11);
+        assert_eq!(lines[0], "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:");
+        assert_eq!((lines[1], lines[9]), ("ENCODING <key>", "HELP"));
+        assert!(lines[2].starts_with("    "));
     }
 }

@@ -161,37 +161,40 @@ pub const COMMANDS: &[Command] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::probe::Probe;
-    use crate::ids::ShardId;
+    use crate::command::command::ShardHandler;
+    use crate::command::testing::TestShard;
+    use crate::ids::{Batch, ShardId};
     use std::collections::BTreeSet;
 
-    fn filled(keys: std::ops::Range<usize>) -> Probe {
-        let mut probe = Probe::new();
+    fn filled(keys: std::ops::Range<usize>) -> TestShard {
+        let mut shard = TestShard::new();
         for number in keys {
-            probe.put(&format!("key:{number}"), "v", 0);
+            shard.put(&format!("key:{number}"), "v", 0);
         }
-        probe
+        shard
     }
 
-    /// A page: the cursor and the keys.
-    fn page(printed: &str) -> (String, Vec<String>) {
-        let mut parts = printed.split(' ');
-        assert_eq!(parts.next(), Some("*2"));
-        let cursor = parts.next().unwrap()[1..].to_owned();
-        let count: usize = parts.next().unwrap()[1..].parse().unwrap();
-        let keys: Vec<String> = parts.map(|key| key[1..].to_owned()).collect();
-        assert_eq!(keys.len(), count);
-        (cursor, keys)
+    /// The page of a SCAN with these arguments, separated by spaces: the cursor and the keys.
+    fn page(shard: &mut TestShard, arguments: &str) -> (String, Vec<String>) {
+        page_by(scan, shard, arguments)
+    }
+
+    fn page_by(handler: ShardHandler, shard: &mut TestShard, arguments: &str) -> (String, Vec<String>) {
+        let words: Vec<&str> = std::iter::once("SCAN").chain(arguments.split(' ')).collect();
+        let reply = shard.run_handler(handler, &words);
+        let (cursor, keys) = reply.strip_prefix("[\"").unwrap().split_once("\", [").unwrap();
+        let keys = keys.strip_suffix("]]").unwrap().split(", ").filter(|key| !key.is_empty());
+        (cursor.to_owned(), keys.map(|key| key.trim_matches('"').to_owned()).collect())
     }
 
     #[test]
     fn a_scan_meets_every_key_once_while_nothing_changes() {
-        let mut probe = filled(0..5000);
-        probe.wrote();
+        let mut shard = filled(0..5000);
+        shard.take_effects();
         let mut seen = Vec::new();
         let mut cursor = "0".to_owned();
         loop {
-            let (next, keys) = page(&probe.run(&format!("SCAN {cursor}")));
+            let (next, keys) = page(&mut shard, &cursor);
             assert!(keys.len() <= 12, "COUNT is 10 by default: {}", keys.len());
             seen.extend(keys);
             cursor = next;
@@ -199,30 +202,30 @@ mod tests {
                 break;
             }
         }
-        assert!(!probe.wrote());
+        assert!(shard.take_effects().is_empty());
         assert_eq!(seen.len(), 5000);
         assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), 5000);
     }
 
     #[test]
     fn what_is_there_throughout_is_met_while_the_table_grows_and_shrinks() {
-        let mut probe = filled(0..2000);
+        let mut shard = filled(0..2000);
         let mut seen = BTreeSet::new();
         let mut cursor = "0".to_owned();
         let mut turn = 0;
         loop {
-            let (next, keys) = page(&probe.run(&format!("SCAN {cursor} COUNT 20")));
+            let (next, keys) = page(&mut shard, &format!("{cursor} COUNT 20"));
             seen.extend(keys);
             for number in 0..40 {
-                probe.put(&format!("new:{turn}:{number}"), "v", 0);
+                shard.put(&format!("new:{turn}:{number}"), "v", 0);
             }
             if turn > 0 {
                 for number in 0..20 {
-                    probe.run(&format!("DEL new:{}:{number}", turn - 1));
+                    shard.keyspace.remove(0, format!("new:{}:{number}", turn - 1).as_bytes());
                 }
             }
             // Some of the old keys go on the way; those that stay are owed.
-            probe.run(&format!("DEL key:{}", turn * 2 + 1));
+            shard.keyspace.remove(0, format!("key:{}", turn * 2 + 1).as_bytes());
             turn += 1;
             cursor = next;
             if cursor == "0" {
@@ -237,16 +240,16 @@ mod tests {
 
     #[test]
     fn a_scan_goes_through_all_shards_and_none_on_one_shards_port() {
-        let mut shards: Vec<Probe> = (0..3).map(|shard| filled(shard * 1000..shard * 1000 + 700)).collect();
-        for (number, probe) in shards.iter_mut().enumerate() {
-            probe.shard = ShardId(number as u16);
-            probe.shards = 3;
+        let mut shards: Vec<TestShard> = (0..3).map(|shard| filled(shard * 1000..shard * 1000 + 700)).collect();
+        for (number, shard) in shards.iter_mut().enumerate() {
+            shard.shard = ShardId(number as u16);
+            shard.shards = 3;
         }
         let mut seen = BTreeSet::new();
         let mut cursor = "0".to_owned();
         loop {
             let shard = Cursor::decode(cursor.as_bytes()).unwrap().shard;
-            let (next, keys) = page(&shards[usize::from(shard.0)].run(&format!("SCAN {cursor} COUNT 50")));
+            let (next, keys) = page(&mut shards[usize::from(shard.0)], &format!("{cursor} COUNT 50"));
             for key in keys {
                 assert!(seen.insert(key));
             }
@@ -257,14 +260,12 @@ mod tests {
         }
         assert_eq!(seen.len(), 2100);
         // The last cursor of shard 1 ends the walk on its own port.
-        let probe = &mut shards[1];
+        let shard = &mut shards[1];
         let mut cursor = "0".to_owned();
         let mut seen = 0;
         loop {
-            let printed = probe.call(&["SCAN", &cursor, "COUNT", "50"], |call, arguments, reply| {
-                scan_within(call, arguments, reply, true)
-            });
-            let (next, keys) = page(&printed);
+            let handler: ShardHandler = |call, arguments, reply| scan_within(call, arguments, reply, true);
+            let (next, keys) = page_by(handler, shard, &format!("{cursor} COUNT 50"));
             seen += keys.len();
             cursor = next;
             if cursor == "0" {
@@ -277,11 +278,11 @@ mod tests {
 
     #[test]
     fn count_bounds_the_work_whatever_matches() {
-        let mut probe = filled(0..3000);
+        let mut shard = filled(0..3000);
         let mut pages = 0;
         let mut cursor = "0".to_owned();
         loop {
-            let (next, keys) = page(&probe.run(&format!("SCAN {cursor} MATCH nothing* COUNT 100")));
+            let (next, keys) = page(&mut shard, &format!("{cursor} MATCH nothing* COUNT 100"));
             assert!(keys.is_empty());
             pages += 1;
             cursor = next;
@@ -294,24 +295,24 @@ mod tests {
 
     #[test]
     fn options_filter() {
-        let mut probe = filled(0..20);
-        probe.put("gone", "v", probe.now_ms() + 1);
-        probe.advance_ms(1);
-        let all = |probe: &mut Probe, options: &str| page(&probe.run(&format!("SCAN 0 {options}"))).1.len();
-        assert_eq!(all(&mut probe, "COUNT 100"), 20);
-        assert_eq!(all(&mut probe, "COUNT 100 MATCH key:1*"), 11);
-        assert_eq!(all(&mut probe, "count 100 match KEY:1*"), 0);
-        assert_eq!(all(&mut probe, "COUNT 100 TYPE String"), 20);
-        assert_eq!(all(&mut probe, "COUNT 100 TYPE hash"), 0);
-        assert_eq!(all(&mut probe, "COUNT 100 TYPE nonsense"), 0);
-        assert_eq!(all(&mut probe, "COUNT 1 COUNT 100 TYPE string MATCH key:?"), 10);
-        probe.db = 1;
-        assert_eq!(all(&mut probe, "COUNT 100"), 0);
+        let mut shard = filled(0..20);
+        shard.put("gone", "v", shard.now_ms() + 1);
+        shard.advance_ms(1);
+        let all = |shard: &mut TestShard, options: &str| page(shard, &format!("0 {options}")).1.len();
+        assert_eq!(all(&mut shard, "COUNT 100"), 20);
+        assert_eq!(all(&mut shard, "COUNT 100 MATCH key:1*"), 11);
+        assert_eq!(all(&mut shard, "count 100 match KEY:1*"), 0);
+        assert_eq!(all(&mut shard, "COUNT 100 TYPE String"), 20);
+        assert_eq!(all(&mut shard, "COUNT 100 TYPE hash"), 0);
+        assert_eq!(all(&mut shard, "COUNT 100 TYPE nonsense"), 0);
+        assert_eq!(all(&mut shard, "COUNT 1 COUNT 100 TYPE string MATCH key:?"), 10);
+        shard.db = 1;
+        assert_eq!(all(&mut shard, "COUNT 100"), 0);
     }
 
     #[test]
     fn refusals() {
-        let mut probe = filled(0..3);
+        let mut shard = filled(0..3);
         for (command, answer) in [
             ("SCAN", "-ERR wrong number of arguments for 'scan' command"),
             ("SCAN x", "-ERR invalid cursor"),
@@ -321,74 +322,77 @@ mod tests {
             ("SCAN 0 COUNT -1", "-ERR syntax error"),
             ("SCAN 0 COUNT x", "-ERR value is not an integer or out of range"),
             ("SCAN 0 FOO 1", "-ERR syntax error"),
-            ("SCAN 7", "*2 $0 *0"),
-            ("SCAN 18446744073709551615", "*2 $0 *0"),
+            ("SCAN 7", "[\"0\", []]"),
+            ("SCAN 18446744073709551615", "[\"0\", []]"),
             ("SCAN 7 COUNT 0", "-ERR syntax error"),
         ] {
-            assert_eq!(probe.run(command), answer, "{command}");
+            assert_eq!(shard.run(command), answer, "{command}");
         }
     }
 
     #[test]
     fn keys_and_dbsize_see_one_database() {
-        let mut probe = filled(0..12);
-        probe.put("gone", "v", probe.now_ms() + 1);
-        probe.advance_ms(1);
-        assert_eq!(probe.run("DBSIZE"), ":13", "as in Redis, until someone meets the expired key");
-        assert_eq!(probe.run("KEYS gone"), "*0");
-        assert_eq!(probe.run("KEYS key:1?").split(' ').collect::<BTreeSet<_>>(), ["*2", "$key:10", "$key:11"].into());
-        assert!(probe.run("KEYS *").starts_with("*12 "));
-        probe.run("EXISTS gone");
-        assert_eq!(probe.run("DBSIZE"), ":12");
-        probe.db = 1;
-        assert_eq!(probe.run("KEYS *"), "*0");
-        assert_eq!(probe.run("DBSIZE"), ":0");
+        let mut shard = filled(0..12);
+        shard.put("gone", "v", shard.now_ms() + 1);
+        shard.advance_ms(1);
+        assert_eq!(shard.run("DBSIZE"), ":13", "as in Redis, until someone meets the expired key");
+        assert_eq!(shard.run("KEYS gone"), "[]");
+        assert!(["[\"key:10\", \"key:11\"]", "[\"key:11\", \"key:10\"]"].contains(&shard.run("KEYS key:1?").as_str()));
+        assert_eq!(shard.run("KEYS *").split(", ").count(), 12);
+        shard.run("EXISTS gone");
+        assert_eq!(shard.run("DBSIZE"), ":12");
+        shard.db = 1;
+        assert_eq!(shard.run("KEYS *"), "[]");
+        assert_eq!(shard.run("DBSIZE"), ":0");
     }
 
     #[test]
     fn randomkey_meets_every_key_and_no_expired_one() {
-        let mut probe = Probe::new();
-        assert_eq!(probe.run("RANDOMKEY"), "_");
-        probe.put("gone", "v", probe.now_ms() + 1);
-        probe.advance_ms(1);
-        assert_eq!(probe.run("RANDOMKEY"), "_");
+        let mut shard = TestShard::new();
+        assert_eq!(shard.run("RANDOMKEY"), "nil");
+        shard.put("gone", "v", shard.now_ms() + 1);
+        shard.advance_ms(1);
+        assert_eq!(shard.run("RANDOMKEY"), "nil");
         for key in ["a", "b", "c"] {
-            probe.put(key, "v", 0);
+            shard.put(key, "v", 0);
         }
-        let met: BTreeSet<String> = (0..200).map(|_| probe.run("RANDOMKEY")).collect();
-        assert_eq!(met, ["$a".to_owned(), "$b".to_owned(), "$c".to_owned()].into());
+        let met: BTreeSet<String> = (0..200).map(|_| shard.run("RANDOMKEY")).collect();
+        assert_eq!(met, ["\"a\"", "\"b\"", "\"c\""].map(str::to_owned).into());
     }
 
     #[test]
     fn flushes_empty_one_database_or_all() {
-        let mut probe = filled(0..10);
-        probe.db = 5;
-        probe.put("a", "1", 0);
-        assert_eq!(probe.run("FLUSHDB FOO"), "-ERR syntax error");
-        assert_eq!(probe.run("FLUSHALL SYNC ASYNC"), "-ERR syntax error");
-        assert_eq!(probe.run("FLUSHDB ASYNC"), "+OK");
-        assert_eq!(probe.run("DBSIZE"), ":0");
-        probe.wrote();
-        assert_eq!(probe.run("FLUSHDB"), "+OK");
-        assert!(!probe.wrote(), "an empty database is flushed already");
-        probe.db = 0;
-        assert_eq!(probe.run("DBSIZE"), ":10");
-        probe.db = 5;
-        assert_eq!(probe.run("flushall sync"), "+OK");
-        assert!(probe.keyspace.is_empty());
+        let mut shard = filled(0..10);
+        shard.db = 5;
+        shard.put("a", "1", 0);
+        assert_eq!(shard.run("FLUSHDB FOO"), "-ERR syntax error");
+        assert_eq!(shard.run("FLUSHALL SYNC ASYNC"), "-ERR syntax error");
+        assert_eq!(shard.run("FLUSHDB ASYNC"), "OK");
+        assert_eq!(shard.run("DBSIZE"), ":0");
+        shard.take_effects();
+        assert_eq!(shard.run("FLUSHDB"), "OK");
+        assert!(shard.take_effects().is_empty(), "an empty database is flushed already");
+        shard.db = 0;
+        assert_eq!(shard.run("DBSIZE"), ":10");
+        shard.db = 5;
+        assert_eq!(shard.run("flushall sync"), "OK");
+        assert!(shard.keyspace.is_empty());
     }
 
     #[test]
     fn a_whole_keyspace_read_waits_for_what_is_not_committed() {
-        let mut probe = filled(0..1);
-        probe.keyspace.take_gate();
-        for command in ["DBSIZE", "KEYS *", "SCAN 0", "RANDOMKEY"] {
-            probe.run(command);
-            assert_eq!(probe.keyspace.take_gate(), probe.keyspace.batch(), "{command}");
+        let mut shard = filled(0..1);
+        let handlers: [(ShardHandler, &[&str]); 4] =
+            [(dbsize, &["DBSIZE"]), (keys, &["KEYS", "*"]), (scan, &["SCAN", "0"]), (randomkey, &["RANDOMKEY"])];
+        let mut gate = |handler, words| {
+            shard.keyspace.take_gate();
+            shard.run_handler(handler, words);
+            shard.keyspace.take_gate()
+        };
+        for (handler, words) in handlers {
+            assert_eq!(gate(handler, words), Batch(1), "{words:?}");
         }
-        probe.run("DEL key:0");
-        probe.keyspace.take_gate();
-        probe.run("FLUSHDB");
-        assert_eq!(probe.keyspace.take_gate(), probe.keyspace.batch(), "the emptiness is not committed yet");
+        assert_eq!(gate(flushdb, &["FLUSHDB"]), Batch(2), "the flush is of the next batch");
+        assert_eq!(gate(flushall, &["FLUSHALL"]), Batch(2), "that all is empty is not committed yet");
     }
 }

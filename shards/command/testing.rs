@@ -4,11 +4,11 @@
 //! follower, which must end up equal. So each test of a command tests its effects and their inverses too.
 
 use crate::command::call::{Arguments, Call, Entropy};
-use crate::command::command::Run;
+use crate::command::command::{Run, ShardHandler};
 use crate::command::failure::Failure;
 use crate::command::table::{find, find_subcommand};
 use crate::ids::{SegmentId, ShardId};
-use crate::keyspace::{ColdRange, DATABASES_MAX, DatabaseIndex, Effect, Effects, Keyspace, Segments};
+use crate::keyspace::{ColdRange, DATABASES_MAX, DatabaseIndex, Effect, Effects, Keyspace, NewValue, Segments};
 use crate::reply::{Protocol, ReplySink};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -29,6 +29,9 @@ pub(crate) struct TestShard {
     pub(crate) segments: TestSegments,
     entropy: Entropy,
     pub(crate) db: DatabaseIndex,
+    /// Which shard it says it is, of how many.
+    pub(crate) shard: ShardId,
+    pub(crate) shards: u16,
     pub(crate) protocol: Protocol,
     pub(crate) string_bytes_max: usize,
     /// How often a command met a cold value and was run again.
@@ -44,6 +47,8 @@ impl TestShard {
             segments: TestSegments::default(),
             entropy: Entropy::new(1),
             db: 0,
+            shard: ShardId(0),
+            shards: 1,
             protocol: Protocol::Resp2,
             string_bytes_max: 512 << 20,
             cold_runs: 0,
@@ -97,6 +102,25 @@ impl TestShard {
             assert_eq!(leader, follower, "a follower holds something else");
         }
         reply
+    }
+
+    /// Runs a handler that is no row's, or whose undo and effects are tested elsewhere: once.
+    pub(crate) fn run_handler(&mut self, handler: ShardHandler, words: &[&str]) -> String {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        let mut reply = Recorder::new(self.protocol);
+        if let Err(failure) = self.call(handler, &words, &mut reply) {
+            reply = Recorder::new(self.protocol);
+            failure.write(&mut reply);
+        }
+        reply.finish()
+    }
+
+    /// Gives a key a string and an expiry, without a command and without showing among the effects.
+    pub(crate) fn put(&mut self, key: &str, value: &str, expires_ms: u64) {
+        self.keyspace.put(self.db, key.as_bytes(), NewValue::Bytes(value.as_bytes()), expires_ms);
+        let effects = self.effects.len();
+        self.replicate();
+        self.effects.truncate(effects);
     }
 
     /// The effects of all commands since the last call, as text.
@@ -160,12 +184,16 @@ impl TestShard {
             Run::Shard(handler) | Run::PerKey(handler, _) | Run::EveryShard(handler, _) | Run::Walk(handler) => handler,
             _ => panic!("{} does not run in a shard", command.name),
         };
+        self.call(handler, words, reply)
+    }
+
+    fn call(&mut self, handler: ShardHandler, words: &[&[u8]], reply: &mut Recorder) -> Result<(), Failure> {
         let mut call = Call {
             keyspace: &mut self.keyspace,
             db: self.db,
             segments: &self.segments,
-            shard: ShardId(0),
-            shards: 1,
+            shard: self.shard,
+            shards: self.shards,
             databases: DATABASES_MAX,
             string_bytes_max: self.string_bytes_max,
             entropy: &mut self.entropy,
