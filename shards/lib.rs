@@ -5,8 +5,17 @@
 
 pub mod command;
 pub mod glob;
+pub mod group;
 pub mod ids;
 pub mod keyspace;
 pub mod log;
+mod open;
+pub mod port;
 pub mod reply;
 pub mod script;
+mod shard;
+pub mod slots;
+mod transaction;
+
+pub use open::{OpenConfig, OpenError, Opened, open_lone};
+pub use shard::{Shard, ShardConfig};

@@ -9,6 +9,7 @@ use crate::reply::ReplySink;
 pub type ShardHandler = fn(&mut Call<'_>, Arguments<'_>, &mut dyn ReplySink) -> Result<(), Failure>;
 
 /// A row of the command table.
+#[derive(Clone, Copy)]
 pub struct Command {
     /// Lower case; a subcommand's has its container's in front (`object|encoding`).
     pub name: &'static str,
@@ -134,6 +135,12 @@ pub enum Run {
     Node,
     /// Only its subcommands run.
     Container,
+}
+
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
 }
 
 impl Command {

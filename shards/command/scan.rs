@@ -60,8 +60,10 @@ pub fn scan_within(
     let filter = Filter::parse(&arguments[2..])?;
     let mut keys: Vec<Text> = Vec::new();
     let mut next = None;
-    // On a shard's own port the position alone counts: 0 starts there as everywhere.
-    if cursor.exists(call.shards) || single {
+    // On a shard's own port the position alone counts. Otherwise a cursor of another shard ends the walk here, rather than
+    // starting it anew, should it come to the wrong one.
+    let here = single || cursor == Cursor::START || cursor.shard == call.shard;
+    if here && (single || cursor.exists(call.shards)) {
         let reached = call.keyspace.scan(call.db, cursor.position, filter.count, &mut |entry| {
             let wanted =
                 filter.type_name.is_none_or(|name| name.eq_ignore_ascii_case(entry.value().type_name().as_bytes()))
@@ -259,6 +261,8 @@ mod tests {
             }
         }
         assert_eq!(seen.len(), 2100);
+        // A cursor that leads out of a shard ends there if it is brought back.
+        assert_eq!(page(&mut shards[1], "2"), ("0".to_owned(), Vec::new()));
         // The last cursor of shard 1 ends the walk on its own port.
         let shard = &mut shards[1];
         let mut cursor = "0".to_owned();

@@ -1,7 +1,7 @@
 //! The command table: every command that exists, found by name.
 
 use crate::command::command::Command;
-use crate::command::{bits, describe, expiry, key, object, scan, string};
+use crate::command::{bits, connection, describe, expiry, key, object, scan, string};
 use std::sync::OnceLock;
 
 /// The tables of the families, each sorted as its file likes.
@@ -12,6 +12,7 @@ const FAMILIES: &[&[Command]] = &[
     expiry::COMMANDS,
     scan::COMMANDS,
     object::COMMANDS,
+    connection::COMMANDS,
     describe::COMMANDS,
 ];
 

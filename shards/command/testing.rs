@@ -136,7 +136,8 @@ impl TestShard {
 
     fn replicate(&mut self) {
         let Some(closed) = self.keyspace.close_batch() else { return };
-        for effect in Effects::new(&closed.body) {
+        let (_, effects) = Effects::of_body(&closed.body).expect("a body begins with its timestamp");
+        for effect in effects {
             let effect = effect.expect("what was encoded is read");
             self.effects.push(render_effect(&effect));
             self.follower.apply(effect, None, &self.segments);

@@ -1,11 +1,13 @@
 //! Effects: what a write is, resolved and deterministic. The log holds them; followers and recovery apply them.
 //!
 //! ```text
+//! body     := timestamp:u64le effect*
 //! effect   := code:u8 db:u8 key:bytes ...
 //! bytes    := length:varint byte*
 //! varint   := LEB128, unsigned
 //! ```
 
+use crate::ids::Timestamp;
 use crate::keyspace::value::Value;
 use bytes::Bytes;
 
@@ -109,6 +111,9 @@ pub enum Effect<'a> {
     },
 }
 
+/// The timestamp before the effects of a body.
+pub(super) const TIMESTAMP_BYTES: usize = 8;
+
 const PUT: u8 = 1;
 const PUT_REFERENCE: u8 = 2;
 const REMOVE: u8 = 3;
@@ -203,9 +208,18 @@ pub struct Effects<'a> {
 }
 
 impl<'a> Effects<'a> {
-    /// The effects of a body.
+    /// The effects of bytes that are nothing else.
     pub fn new(body: &'a [u8]) -> Self {
         Effects { body, at: 0 }
+    }
+
+    /// The timestamp and the effects of an entry's body.
+    ///
+    /// # Errors
+    /// [`BadEffect`] if it is too short to have a timestamp.
+    pub fn of_body(body: &'a [u8]) -> Result<(Timestamp, Self), BadEffect> {
+        let timestamp = body.first_chunk().ok_or(BadEffect { offset: 0 })?;
+        Ok((Timestamp(u64::from_le_bytes(*timestamp)), Effects { body, at: TIMESTAMP_BYTES }))
     }
 
     /// How far it has read, in bytes of the body. After a `Put`, that is where its value ends.

@@ -24,7 +24,7 @@ pub struct ClosedBatch {
     pub batch: Batch,
     /// Its timestamp.
     pub timestamp: Timestamp,
-    /// Its effects, encoded.
+    /// Its timestamp (8 bytes, little endian), then its effects, encoded.
     pub body: Vec<u8>,
     /// The large strings in it, and where their bytes start in the body.
     pub large: Vec<(Rc<LargeString>, usize)>,
@@ -316,6 +316,7 @@ impl Keyspace {
         if self.body.is_empty() {
             let now = Timestamp::from_unix_ms(self.now_ms);
             self.batch_timestamp = now.max(Timestamp(self.batch_timestamp.0 + 1));
+            self.body.extend_from_slice(&self.batch_timestamp.0.to_le_bytes());
         }
     }
 
@@ -536,7 +537,7 @@ impl Keyspace {
         self.large.truncate(mark.large);
         for undo in survivors.into_iter().rev() {
             if let Inverse::PutBack { entry } = &undo.inverse {
-                Effect::Remove { db: undo.db, key: entry.key() }.encode(&mut self.body);
+                self.log(Effect::Remove { db: undo.db, key: entry.key() });
             }
             self.undo.push(undo);
         }
