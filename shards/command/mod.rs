@@ -10,6 +10,8 @@ mod key;
 mod scan;
 mod string;
 mod table;
+#[cfg(test)]
+mod testing;
 
 pub use call::{Arguments, Call, Entropy};
 pub use command::{Command, Join, KeyPositions, Keys, Run, ShardHandler, flag};
