@@ -1,11 +1,23 @@
 //! The command table: every command that exists, found by name.
 
 use crate::command::command::Command;
-use crate::command::{bits, expiry, key, scan, string};
+use crate::command::{bit_range, bitfield, bits, counter, expiry, key, lcs, multi_string, range, scan, string};
 use std::sync::OnceLock;
 
 /// The tables of the families, each sorted as its file likes.
-const FAMILIES: &[&[Command]] = &[string::COMMANDS, bits::COMMANDS, key::COMMANDS, expiry::COMMANDS, scan::COMMANDS];
+const FAMILIES: &[&[Command]] = &[
+    string::COMMANDS,
+    multi_string::COMMANDS,
+    range::COMMANDS,
+    counter::COMMANDS,
+    lcs::COMMANDS,
+    bits::COMMANDS,
+    bit_range::COMMANDS,
+    bitfield::COMMANDS,
+    key::COMMANDS,
+    expiry::COMMANDS,
+    scan::COMMANDS,
+];
 
 /// The longest name of a command, in bytes.
 const NAME_BYTES_MAX: usize = 32;
