@@ -154,6 +154,14 @@ impl Value {
         })
     }
 
+    /// The buffer of a string that was written to in place.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        match self {
+            Value::Buffer(buffer) => buffer,
+            other => panic!("a string that was written to in place is a buffer: {other:?}"),
+        }
+    }
+
     /// The string's length in bytes.
     pub fn len(&self) -> usize {
         match self {
