@@ -6,7 +6,6 @@
 pub mod command;
 pub mod glob;
 pub mod group;
-pub mod glob;
 pub mod ids;
 pub mod keyspace;
 pub mod log;

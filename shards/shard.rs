@@ -69,13 +69,7 @@ pub struct Shard {
 
 impl Shard {
     /// A shard from what recovery left: its keyspace, its member of the group, its log.
-    pub fn new(
-        config: ShardConfig,
-        keyspace: Keyspace,
-        group: Group,
-        log: LogWriter,
-        next_segment: SegmentId,
-    ) -> Self {
+    pub fn new(config: ShardConfig, keyspace: Keyspace, group: Group, log: LogWriter, next_segment: SegmentId) -> Self {
         let entropy = Entropy::new(config.entropy);
         Shard {
             config,

@@ -1,21 +1,33 @@
 //! Redis semantics: one table of commands, one file per family.
 
+mod bit_offset;
+mod bit_range;
+mod bitfield;
 mod bits;
 mod call;
 #[allow(clippy::module_inception, reason = "the room is named after its main noun")]
 mod command;
+mod common;
 mod connection;
+mod counter;
 mod cursor;
 mod describe;
 mod expiry;
+mod extended;
 mod failure;
+mod field;
 mod help;
 mod key;
+mod lcs;
+mod multi_string;
+mod natural;
 mod object;
+mod range;
 mod row;
 mod scan;
 mod session;
 mod string;
+mod string_options;
 mod table;
 #[cfg(test)]
 mod testing;

@@ -1,13 +1,22 @@
 //! The command table: every command that exists, found by name.
 
 use crate::command::command::Command;
-use crate::command::{bits, connection, describe, expiry, key, object, scan, string};
+use crate::command::{
+    bit_range, bitfield, bits, connection, counter, describe, expiry, key, lcs, multi_string, object, range, scan,
+    string,
+};
 use std::sync::OnceLock;
 
 /// The tables of the families, each sorted as its file likes.
 const FAMILIES: &[&[Command]] = &[
     string::COMMANDS,
+    multi_string::COMMANDS,
+    range::COMMANDS,
+    counter::COMMANDS,
+    lcs::COMMANDS,
     bits::COMMANDS,
+    bit_range::COMMANDS,
+    bitfield::COMMANDS,
     key::COMMANDS,
     expiry::COMMANDS,
     scan::COMMANDS,

@@ -79,14 +79,7 @@ impl<'a> Checkpoint<'a> {
     /// # Errors
     /// The first place that is not as it was written, or where the file ends too early.
     pub fn read(identity: LogIdentity, segment: SegmentId, bytes: &'a [u8]) -> Result<Self, CheckpointError> {
-        let mut walk = Walk {
-            identity,
-            segment,
-            bytes,
-            offset: 0,
-            record: 1,
-            previous_crc: 0,
-        };
+        let mut walk = Walk { identity, segment, bytes, offset: 0, record: 1, previous_crc: 0 };
         let at = |walk: &Walk<'_>, fault| CheckpointError {
             shard: identity.shard,
             segment,
@@ -122,16 +115,7 @@ impl<'a> Checkpoint<'a> {
             }
             walk.pass(&header);
         }
-        Ok(Self {
-            base,
-            bytes,
-            items_start,
-            items,
-            item_bytes,
-            records: walk.record,
-            identity,
-            segment,
-        })
+        Ok(Self { base, bytes, items_start, items, item_bytes, records: walk.record, identity, segment })
     }
 
     /// What it is a checkpoint of.
@@ -215,11 +199,7 @@ fn base(header: &RecordHeader, body: &[u8]) -> Result<CheckpointBase, RecordFaul
     if start.index != header.index() || start.term != header.term() {
         return Err(malformed("the start of the log is not the header's"));
     }
-    Ok(CheckpointBase {
-        start,
-        commit_ts: header.commit_ts(),
-        meta: meta.to_vec(),
-    })
+    Ok(CheckpointBase { start, commit_ts: header.commit_ts(), meta: meta.to_vec() })
 }
 
 fn end(body: &[u8]) -> Result<(u64, u64), RecordFault> {

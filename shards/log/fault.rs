@@ -80,7 +80,9 @@ impl fmt::Display for RecordFault {
             Self::NoRoom => write!(f, "the segment ends"),
             Self::Blank => write!(f, "found zeros"),
             Self::NotARecord { found } => write!(f, "found bytes that begin no record ({found:#010x})"),
-            Self::Version { found } => write!(f, "found a record of format version {found}, which this build cannot read"),
+            Self::Version { found } => {
+                write!(f, "found a record of format version {found}, which this build cannot read")
+            }
             Self::Foreign { field, expected, found } => {
                 write!(f, "found a record whose {field} is {found}, expected {expected}")
             }

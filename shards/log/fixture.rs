@@ -7,10 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::ids::{LogIndex, SegmentId, ShardId, Term, Timestamp};
 
-pub(super) const IDENTITY: LogIdentity = LogIdentity {
-    shard: ShardId(3),
-    salt: 0x1234_5678,
-};
+pub(super) const IDENTITY: LogIdentity = LogIdentity { shard: ShardId(3), salt: 0x1234_5678 };
 
 /// What recovery told, with its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]

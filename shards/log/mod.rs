@@ -20,11 +20,11 @@ mod fixture;
 #[cfg(test)]
 mod recovery_tests;
 
+pub use buffer::{AlignedBuffer, BUFFER_ALIGNMENT_BYTES};
 pub use checkpoint::{Checkpoint, CheckpointBase, CheckpointError, checkpoint_index};
 pub use checkpoint_writer::{
     CHECKPOINT_BATCH_BYTES_MAX, CHECKPOINT_CHUNK_BYTES, CheckpointChunk, CheckpointSummary, CheckpointWriter,
 };
-pub use buffer::{AlignedBuffer, BUFFER_ALIGNMENT_BYTES};
 pub use fault::{Corruption, Evidence, RecordFault};
 pub use record::{
     BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, HEADER_BYTES, LogIdentity, LogPosition, RECORD_BODY_BYTES_MAX, RecordHeader,

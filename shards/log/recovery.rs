@@ -316,10 +316,7 @@ impl<'a> Reader<'a> {
             RecordKind::Entry if void => {}
             RecordKind::Entry => self.accept_entry(segment, view, visit)?,
             RecordKind::HardState => {
-                self.resume.hard_state = Some(HardStateRecord {
-                    term: header.term(),
-                    body: view.body.to_vec(),
-                });
+                self.resume.hard_state = Some(HardStateRecord { term: header.term(), body: view.body.to_vec() });
                 visit(LogEvent::HardState(view)).map_err(RecoveryError::Visitor)?;
             }
             other => {
@@ -329,11 +326,8 @@ impl<'a> Reader<'a> {
         }
         if self.at.is_none_or(|last| last.segment != segment) {
             let (id, bytes) = self.segments[segment];
-            self.resume.start = SegmentStart {
-                segment: id,
-                first_write: header.write_number(),
-                previous_crc: header.previous_crc(),
-            };
+            self.resume.start =
+                SegmentStart { segment: id, first_write: header.write_number(), previous_crc: header.previous_crc() };
             self.resume.segment_bytes = bytes.len() as u64;
             self.summaries.push(SegmentSummary {
                 start: self.resume.start,
@@ -347,7 +341,8 @@ impl<'a> Reader<'a> {
         self.resume.previous_crc = header.crc();
         self.resume.last_write = header.write_number();
         self.resume.cut_records = header.records_left();
-        self.reached_durable |= header.write_number() == self.start.durable.write_number && header.crc() == self.start.durable.crc;
+        self.reached_durable |=
+            header.write_number() == self.start.durable.write_number && header.crc() == self.start.durable.crc;
         // A complete write ends where its last block does. After a cut one the next begins in the block after what counts.
         self.resume.offset = if header.records_left() == 0 { header.write_end() } else { header.end() };
         self.records += 1;
@@ -397,11 +392,8 @@ impl<'a> Reader<'a> {
         visit: &mut dyn FnMut(LogEvent<'_>) -> Result<(), E>,
     ) -> Result<(), RecoveryError<E>> {
         if let Some(term) = self.term_at_start.filter(|term| *term != self.start.term) {
-            let fault = RecordFault::Order {
-                field: "term at the checkpoint's index",
-                bound: self.start.term.0,
-                found: term.0,
-            };
+            let fault =
+                RecordFault::Order { field: "term at the checkpoint's index", bound: self.start.term.0, found: term.0 };
             let (segment, offset) = self.bad_place();
             return Err(self.corruption(segment, offset, fault).into());
         }

@@ -21,11 +21,7 @@ struct SmallLog {
 
 impl SmallLog {
     fn new() -> Self {
-        let mut log = Self {
-            disk: Disk::new(512, 4096),
-            records: Vec::new(),
-            last: (SegmentId(0), 0, 0),
-        };
+        let mut log = Self { disk: Disk::new(512, 4096), records: Vec::new(), last: (SegmentId(0), 0, 0) };
         log.write(&[hard_state(1, b"term 1"), entry(1, 1, b"one")]);
         log.write(&[entry(2, 1, &[2; 300]), entry(3, 1, &[3; 333])]);
         log.write(&[entry(4, 1, &[4; 1700])]);

@@ -69,11 +69,7 @@ impl Remains {
                 torn_end = torn_end.max(Some(header.write_end()));
             }
             if let Some(end) = torn_end.map(|end| end.min(bytes.len() as u64)).filter(|end| *end > from) {
-                remains.torn.push(ByteRange {
-                    segment,
-                    offset: from,
-                    bytes: end - from,
-                });
+                remains.torn.push(ByteRange { segment, offset: from, bytes: end - from });
             }
         }
         remains
@@ -82,10 +78,7 @@ impl Remains {
 
 /// Whether a header was to begin here and did not arrive whole.
 fn damaged_header(identity: LogIdentity, segment: SegmentId, bytes: &[u8], offset: u64) -> bool {
-    matches!(
-        RecordHeader::read(identity, segment, bytes, offset),
-        Err(super::fault::RecordFault::HeaderCrc { .. })
-    )
+    matches!(RecordHeader::read(identity, segment, bytes, offset), Err(super::fault::RecordFault::HeaderCrc { .. }))
 }
 
 /// All headers of this log from here on, at any place where one can begin. Bodies are not looked at, so the cost is one pass over the bytes,
