@@ -2,8 +2,8 @@
 
 use super::arguments::Arguments;
 use super::generator::{Load, Outcome};
-use super::machine::process_cpu_seconds;
 use super::report::{Figure, Report, Target, median};
+use crate::common::process_cpu_seconds;
 use std::time::Duration;
 
 /// How two sides are compared.

@@ -3,10 +3,9 @@
 //! It must be cheaper than the server that it loads, or it is itself what is measured: requests are prepared, sends and
 //! receives of all connections go to the kernel in one call, and replies are counted, not parsed.
 
-use super::machine;
 use super::requests::RequestPool;
 use super::scanner::Scanner;
-use crate::common::Random;
+use crate::common::{Random, own_cpu_seconds};
 use hdrhistogram::Histogram;
 use io_uring::{IoUring, opcode, squeue, types};
 use std::net::TcpStream;
@@ -127,14 +126,14 @@ impl Load {
             self.wait()?;
             let now = Instant::now();
             if started.is_none() && now >= begin + warmup {
-                started = Some((now, machine::own_cpu_seconds(), sample()));
+                started = Some((now, own_cpu_seconds(), sample()));
             }
             if let Some((start, cpu, sampled)) = started
                 && ended.is_none()
                 && now >= start + measured
             {
                 let seconds = (now - start).as_secs_f64();
-                ended = Some((seconds, machine::own_cpu_seconds() - cpu, sample() - sampled));
+                ended = Some((seconds, own_cpu_seconds() - cpu, sample() - sampled));
             }
             if now > begin + warmup + measured + Duration::from_secs(DRAIN_SECONDS_MAX) {
                 return Err(format!("{busy} connections still wait for replies {DRAIN_SECONDS_MAX} s after the end"));

@@ -1,11 +1,10 @@
 //! What a small key costs in memory.
 
 use super::Row;
-use super::machine::status_bytes;
 use super::report::{Figure, Report, Target};
 use super::requests::VALUE_BYTES;
 use super::servers::{Persistence, Servers};
-use crate::common::Server;
+use crate::common::{Server, status_bytes};
 use std::time::Duration;
 
 const KEYS: usize = 1_000_000;

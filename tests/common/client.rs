@@ -38,10 +38,16 @@ impl Client {
     /// Those of the socket: nobody listens, say.
     pub fn try_connect(port: u16) -> std::io::Result<Client> {
         let stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), Duration::from_secs(5))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(REPLY_SECONDS_MAX)))?;
-        stream.set_write_timeout(Some(Duration::from_secs(REPLY_SECONDS_MAX)))?;
-        Ok(Client { stream, received: Vec::new(), parsed_bytes: 0 })
+        Ok(Client::from_stream(stream))
+    }
+
+    /// A client over a connection that is already there.
+    pub fn from_stream(stream: TcpStream) -> Client {
+        let patience = Some(Duration::from_secs(REPLY_SECONDS_MAX));
+        stream.set_nodelay(true).expect("an open socket");
+        stream.set_read_timeout(patience).expect("a timeout above 0");
+        stream.set_write_timeout(patience).expect("a timeout above 0");
+        Client { stream, received: Vec::new(), parsed_bytes: 0 }
     }
 
     /// How long a read may wait from now on.

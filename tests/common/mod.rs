@@ -5,6 +5,7 @@
 mod client;
 mod directory;
 mod ports;
+mod process;
 mod random;
 mod reply;
 mod server;
@@ -12,6 +13,7 @@ mod server;
 pub use client::{Client, encode};
 pub use directory::{Directory, copy_tree};
 pub use ports::PortBlock;
+pub use process::{own_cpu_seconds, process_cpu_seconds, status_bytes};
 pub use random::Random;
 pub use reply::{MalformedReply, Reply};
 pub use server::{Kind, Server, ServerOptions, reference_binary};

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const START_SECONDS_MAX: u64 = 60;
 /// The same for a stop.
 const STOP_SECONDS_MAX: u64 = 60;
+/// And for a start that must be refused.
+const REFUSAL_SECONDS_MAX: u64 = 20;
 /// So much of a failed server's log is shown.
 const LOG_TAIL_BYTES: usize = 6_000;
 
@@ -29,8 +31,9 @@ pub enum Kind {
 #[derive(Clone, Debug)]
 pub struct ServerOptions {
     kind: Kind,
-    shards: u32,
+    shards: String,
     core: Option<usize>,
+    bind: String,
     settings: Vec<(String, String)>,
 }
 
@@ -40,7 +43,9 @@ pub struct Server {
     options: ServerOptions,
     // Before `directory`: the process must be gone when its files are removed.
     child: Option<Child>,
-    ports: PortBlock,
+    port: u16,
+    data: PathBuf,
+    _ports: PortBlock,
     directory: Directory,
 }
 
@@ -59,18 +64,27 @@ pub fn reference_binary() -> Option<PathBuf> {
 impl ServerOptions {
     /// Ringkeep with one shard.
     pub fn ringkeep() -> ServerOptions {
-        ServerOptions { kind: Kind::Ringkeep, shards: 1, core: None, settings: Vec::new() }
+        ServerOptions::new(Kind::Ringkeep)
     }
 
     /// The real server, without persistence.
     pub fn reference(binary: &Path) -> ServerOptions {
-        ServerOptions { kind: Kind::Reference(binary.to_owned()), shards: 1, core: None, settings: Vec::new() }
-            .setting("save", "\"\"")
+        ServerOptions::new(Kind::Reference(binary.to_owned())).setting("save", "\"\"")
     }
 
-    /// The number of shards; the real server ignores it.
-    pub fn shards(mut self, shards: u32) -> ServerOptions {
-        self.shards = shards;
+    fn new(kind: Kind) -> ServerOptions {
+        ServerOptions { kind, shards: "1".to_owned(), core: None, bind: "127.0.0.1".to_owned(), settings: Vec::new() }
+    }
+
+    /// The number of shards, or `auto`; the real server has none.
+    pub fn shards(mut self, shards: impl ToString) -> ServerOptions {
+        self.shards = shards.to_string();
+        self
+    }
+
+    /// The address it listens on, other than 127.0.0.1.
+    pub fn bind(mut self, address: &str) -> ServerOptions {
+        self.bind = address.to_owned();
         self
     }
 
@@ -101,19 +115,20 @@ impl ServerOptions {
         };
         let directory = Directory::new(name);
         std::fs::create_dir(directory.join("data")).expect("make the data directory");
-        Server { options: self, child: None, ports: PortBlock::reserve(), directory }
+        let (ports, data) = (PortBlock::reserve(), directory.join("data"));
+        Server { options: self, child: None, port: ports.first(), data, _ports: ports, directory }
     }
 }
 
 impl Server {
     /// The server's own port. Those of its shards follow it.
     pub fn port(&self) -> u16 {
-        self.ports.first()
+        self.port
     }
 
     /// The port of a shard.
     pub fn shard_port(&self, shard: u16) -> u16 {
-        self.ports.first() + 1 + shard
+        self.port + 1 + shard
     }
 
     /// The process, while there is one.
@@ -122,13 +137,23 @@ impl Server {
     }
 
     /// Where its data is.
-    pub fn data(&self) -> PathBuf {
-        self.directory.join("data")
+    pub fn data(&self) -> &Path {
+        &self.data
     }
 
-    /// The options it was started with, to change them before another start.
-    pub fn options_mut(&mut self) -> &mut ServerOptions {
-        &mut self.options
+    /// Gives its next start another data directory; for servers that get in each other's way, and for damaged copies.
+    pub fn use_data(&mut self, data: &Path) {
+        self.data = data.to_owned();
+    }
+
+    /// Gives its next start another port; for servers that get in each other's way.
+    pub fn use_port(&mut self, port: u16) {
+        self.port = port;
+    }
+
+    /// Gives its next start another number of shards.
+    pub fn use_shards(&mut self, shards: impl ToString) {
+        self.options.shards = shards.to_string();
     }
 
     /// What it wrote to stdout and stderr since its last start.
@@ -147,7 +172,8 @@ impl Server {
         let configuration = self.directory.join("server.conf");
         let mut lines: String =
             self.options.settings.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
-        let data = self.data();
+        let data = &self.data;
+        let bind = self.options.bind.as_str();
         let port = self.port().to_string();
         let mut command = match &self.options.kind {
             Kind::Ringkeep => {
@@ -156,12 +182,12 @@ impl Server {
                 if !lines.is_empty() {
                     command.arg(&configuration);
                 }
-                command.args(["--bind", "127.0.0.1", "--port", &port, "--shards", &self.options.shards.to_string()]);
-                command.arg("--dir").arg(&data);
+                command.args(["--bind", bind, "--port", &port, "--shards", &self.options.shards]);
+                command.arg("--dir").arg(data);
                 command
             }
             Kind::Reference(binary) => {
-                lines += &format!("bind 127.0.0.1\nport {port}\ndir {}\ndaemonize no\n", data.display());
+                lines += &format!("bind {bind}\nport {port}\ndir {}\ndaemonize no\n", data.display());
                 let mut command = Command::new(binary);
                 command.arg(&configuration);
                 command
@@ -171,16 +197,22 @@ impl Server {
         let log = File::create(self.directory.join("server.log")).expect("make the log file");
         command.stdin(Stdio::null());
         command.stdout(log.try_clone().expect("share the log file")).stderr(log);
-        if let Some(core) = self.options.core {
-            // SAFETY: between fork and exec only sched_setaffinity runs, a bare system call on a set made beforehand.
-            unsafe {
+        let core = self.options.core;
+        // SAFETY: between fork and exec only two bare system calls run, on what this closure owns.
+        unsafe {
+            command.pre_exec(move || {
+                // A test that is itself killed leaves no server behind.
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                let Some(core) = core else {
+                    return Ok(());
+                };
                 let mut set: libc::cpu_set_t = std::mem::zeroed();
                 libc::CPU_SET(core, &mut set);
-                command.pre_exec(move || match libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) {
+                match libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) {
                     0 => Ok(()),
                     _ => Err(std::io::Error::last_os_error()),
-                });
-            }
+                }
+            });
         }
         command
     }
@@ -206,6 +238,16 @@ impl Server {
                 return Err(format!("the server does not serve after {START_SECONDS_MAX} s\n{}", self.log()));
             }
             std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// Starts the process where it must not come up, and gives how it ended and what it said. Panics when it runs on.
+    pub fn start_refused(&mut self) -> (ExitStatus, String) {
+        assert!(self.child.is_none(), "it runs already");
+        self.child = Some(self.command().spawn().expect("start the server's binary"));
+        match self.wait_for_end(Duration::from_secs(REFUSAL_SECONDS_MAX)) {
+            Some(status) => (status, self.log()),
+            None => panic!("the server runs, but should have refused to"),
         }
     }
 
@@ -243,12 +285,17 @@ impl Server {
 
     /// Asks it to end (SIGTERM) and waits for it. Panics when it takes too long.
     pub fn terminate(&mut self) -> ExitStatus {
-        let pid = self.pid().expect("a running server");
-        // SAFETY: a plain system call; the child has not been waited for, so the number is still its own.
-        let result = unsafe { libc::kill(pid as libc::pid_t, libc::SIGTERM) };
-        assert_eq!(result, 0, "cannot signal the server");
+        self.signal(libc::SIGTERM);
         self.wait_for_end(Duration::from_secs(STOP_SECONDS_MAX))
             .unwrap_or_else(|| panic!("the server runs on {STOP_SECONDS_MAX} s after SIGTERM"))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: i32) {
+        let pid = self.pid().expect("a running server");
+        // SAFETY: a plain system call; the child has not been waited for, so the number is still its own.
+        let result = unsafe { libc::kill(pid as libc::pid_t, signal) };
+        assert_eq!(result, 0, "cannot signal the server");
     }
 
     /// Waits until it ends by itself; `None` when it does not within `wait`.

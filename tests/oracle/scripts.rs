@@ -44,7 +44,7 @@ pub fn generate(random: &mut Random, steps: &mut Vec<Step>) {
 }
 
 /// Edge cases.
-pub const EDGES: &str = r#"
+pub const EDGES: &str = r##"
 EVAL
 EVAL "return 1"
 EVAL "return 1" 0
@@ -295,4 +295,4 @@ EVAL "#!lua\nreturn redis.call('SET','k','v')" 0
 EVAL_RO "#!lua\nreturn 1" 0
 EVAL_RO "#!lua flags=no-writes\nreturn redis.call('EXISTS','k')" 0
 EVAL "#!lua\nerror('line two')" 0
-"#;
+"##;
