@@ -1,0 +1,68 @@
+//! Why a command failed, and the words that a client reads: chosen here and nowhere else.
+
+use crate::keyspace::ColdRange;
+use crate::reply::ReplySink;
+use std::borrow::Cow;
+
+/// Why a command did not finish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A value must be brought in from disk first; the command is undone and run again. No client reads this.
+    Cold(ColdRange),
+    /// The arguments do not fit the command's form.
+    Syntax,
+    /// An argument, or a value, is not a 64-bit integer.
+    NotInteger,
+    /// An argument, or a value, is not a finite number.
+    NotFloat,
+    /// The key must exist and does not.
+    NoSuchKey,
+    /// An offset lies outside of what a string may have.
+    OffsetOutOfRange,
+    /// The string would be longer than `proto-max-bulk-len`.
+    StringTooLong,
+    /// The number of arguments does not fit.
+    WrongArity(&'static str),
+    /// A whole error text, prefix included.
+    Text(Cow<'static, str>),
+}
+
+impl Failure {
+    /// An error whose text needs no formatting.
+    pub const fn text(text: &'static str) -> Self {
+        Failure::Text(Cow::Borrowed(text))
+    }
+
+    /// An error whose text was made for the occasion.
+    pub fn said(text: String) -> Self {
+        Failure::Text(Cow::Owned(text))
+    }
+
+    /// Writes the error reply.
+    ///
+    /// # Panics
+    /// On [`Failure::Cold`], which is not for clients.
+    pub fn write(&self, reply: &mut dyn ReplySink) {
+        match self {
+            Failure::Cold(range) => panic!("a cold value is no reply: {range:?}"),
+            Failure::Syntax => reply.error("ERR syntax error"),
+            Failure::NotInteger => reply.error("ERR value is not an integer or out of range"),
+            Failure::NotFloat => reply.error("ERR value is not a valid float"),
+            Failure::NoSuchKey => reply.error("ERR no such key"),
+            Failure::OffsetOutOfRange => reply.error("ERR offset is out of range"),
+            Failure::StringTooLong => {
+                reply.error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+            }
+            Failure::WrongArity(name) => {
+                reply.error(&format!("ERR wrong number of arguments for '{name}' command"));
+            }
+            Failure::Text(text) => reply.error(text),
+        }
+    }
+}
+
+impl From<ColdRange> for Failure {
+    fn from(range: ColdRange) -> Self {
+        Failure::Cold(range)
+    }
+}

@@ -1,0 +1,6 @@
+//! Walking the keyspace.
+
+use crate::command::command::Command;
+
+/// The rows of this family.
+pub const COMMANDS: &[Command] = &[];

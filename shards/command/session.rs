@@ -1,0 +1,227 @@
+//! What a connection is to the commands: its database, its protocol, its transaction; and whether a command may run on it now.
+
+use crate::command::command::{Command, Run, flag};
+use crate::command::table;
+use crate::ids::{ClientId, ShardId};
+use crate::keyspace::DatabaseIndex;
+use crate::port::WatchedKey;
+use crate::reply::{Protocol, ReplySink};
+
+/// Bytes of commands that one transaction queues at most.
+pub const QUEUE_BYTES_MAX: usize = 1 << 30;
+
+/// Which kind of port a connection came in by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Door {
+    /// The server's port: one standalone Redis with every key.
+    Server,
+    /// A shard's port: a Redis Cluster node with this shard's slots.
+    Shard(ShardId),
+}
+
+/// What CLIENT REPLY chose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ReplyMode {
+    /// Replies are sent.
+    #[default]
+    On,
+    /// None are sent.
+    Off,
+    /// The command that runs now (CLIENT REPLY SKIP itself) and the next one get none.
+    SkipNext,
+    /// This command gets none.
+    Skip,
+}
+
+/// A connection's state, as far as commands see it.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Its number (CLIENT ID).
+    pub id: ClientId,
+    /// The port it came in by.
+    pub door: Door,
+    /// The selected database.
+    pub db: DatabaseIndex,
+    /// The protocol of its replies.
+    pub protocol: Protocol,
+    /// Whether it may run commands.
+    pub authenticated: bool,
+    /// CLIENT SETNAME.
+    pub name: Vec<u8>,
+    /// CLIENT SETINFO LIB-NAME.
+    pub library_name: Vec<u8>,
+    /// CLIENT SETINFO LIB-VER.
+    pub library_version: Vec<u8>,
+    /// What MULTI queued so far.
+    pub transaction: Option<Queue>,
+    /// The keys that WATCH named.
+    pub watched: Vec<(ShardId, WatchedKey)>,
+    /// Whether replies are sent.
+    pub reply_mode: ReplyMode,
+    /// CLIENT NO-EVICT.
+    pub no_evict: bool,
+    /// CLIENT NO-TOUCH.
+    pub no_touch: bool,
+    /// MONITOR.
+    pub monitors: bool,
+    /// QUIT, or a protocol error: closed once its replies have left.
+    pub closing: bool,
+    /// The last command that ran.
+    pub last_command: &'static str,
+}
+
+/// The commands of a transaction, until EXEC.
+#[derive(Clone, Debug, Default)]
+pub struct Queue {
+    /// The commands, with their arguments.
+    pub commands: Vec<(&'static Command, Vec<Vec<u8>>)>,
+    /// Whether one was refused, so that EXEC will be too.
+    pub aborted: bool,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Bytes of the arguments that are queued.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Whether a command runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Admission {
+    /// It runs now.
+    Run(&'static Command),
+    /// It waits for EXEC; `QUEUED` is written.
+    Queued,
+    /// It does not; the error is written.
+    Refused,
+}
+
+impl Session {
+    /// The session of a new connection.
+    pub fn new(id: ClientId, door: Door, authenticated: bool) -> Self {
+        Session {
+            id,
+            door,
+            db: 0,
+            protocol: Protocol::Resp2,
+            authenticated,
+            name: Vec::new(),
+            library_name: Vec::new(),
+            library_version: Vec::new(),
+            transaction: None,
+            watched: Vec::new(),
+            reply_mode: ReplyMode::On,
+            no_evict: false,
+            no_touch: false,
+            monitors: false,
+            closing: false,
+            last_command: "NULL",
+        }
+    }
+
+    /// Decides, in Redis's order, whether a command runs, is queued, or is refused.
+    #[inline]
+    pub fn admit(&mut self, arguments: &[&[u8]], reply: &mut dyn ReplySink) -> Admission {
+        let Some(command) = table::find(arguments[0]) else {
+            return self.refuse(reply, &unknown_command(arguments));
+        };
+        let command = if command.subcommands.is_empty() || arguments.len() == 1 {
+            command
+        } else {
+            match table::find_subcommand(command, arguments[1]) {
+                Some(subcommand) => subcommand,
+                None if matches!(command.run, Run::Container) => {
+                    return self.refuse(reply, &unknown_subcommand(command, arguments[1]));
+                }
+                None => command,
+            }
+        };
+        if !command.arity_fits(arguments.len()) {
+            let name = command.name;
+            return self.refuse(reply, &format!("ERR wrong number of arguments for '{name}' command"));
+        }
+        if !self.authenticated && !command.is(flag::NO_AUTH) {
+            return self.refuse(reply, "NOAUTH Authentication required.");
+        }
+        if self.transaction.is_some() {
+            return self.admit_in_transaction(command, arguments, reply);
+        }
+        self.last_command = command.name;
+        Admission::Run(command)
+    }
+
+    fn admit_in_transaction(
+        &mut self,
+        command: &'static Command,
+        arguments: &[&[u8]],
+        reply: &mut dyn ReplySink,
+    ) -> Admission {
+        self.last_command = command.name;
+        if matches!(command.name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset") {
+            return Admission::Run(command);
+        }
+        if command.is(flag::NO_MULTI) {
+            return self.refuse(reply, "ERR Command not allowed inside a transaction");
+        }
+        let queue = self.transaction.as_mut().expect("the caller looked");
+        let bytes: usize = arguments.iter().map(|argument| argument.len()).sum();
+        if queue.bytes + bytes > QUEUE_BYTES_MAX {
+            return self.refuse(reply, "ERR the transaction's commands take more than 1 GiB; EXEC earlier");
+        }
+        queue.bytes += bytes;
+        queue.commands.push((command, arguments.iter().map(|argument| argument.to_vec()).collect()));
+        reply.simple("QUEUED");
+        Admission::Queued
+    }
+
+    fn refuse(&mut self, reply: &mut dyn ReplySink, text: &str) -> Admission {
+        if let Some(queue) = &mut self.transaction {
+            queue.aborted = true;
+        }
+        reply.error(text);
+        Admission::Refused
+    }
+
+    /// Moves CLIENT REPLY's mode on to the next command; whether this command's reply is sent.
+    #[inline]
+    pub fn take_reply_mode(&mut self) -> bool {
+        match self.reply_mode {
+            ReplyMode::On => true,
+            ReplyMode::Off => false,
+            ReplyMode::SkipNext => {
+                self.reply_mode = ReplyMode::Skip;
+                false
+            }
+            ReplyMode::Skip => {
+                self.reply_mode = ReplyMode::On;
+                false
+            }
+        }
+    }
+}
+
+/// Redis shows at most 128 bytes of a name and of the arguments.
+const SHOWN_BYTES_MAX: usize = 128;
+
+fn unknown_command(arguments: &[&[u8]]) -> String {
+    let shown = |bytes: &[u8], max: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned();
+    let mut text =
+        format!("ERR unknown command '{}', with args beginning with: ", shown(arguments[0], SHOWN_BYTES_MAX));
+    let mut bytes = 0;
+    for argument in &arguments[1..] {
+        if bytes >= SHOWN_BYTES_MAX {
+            break;
+        }
+        let part = shown(argument, SHOWN_BYTES_MAX - bytes);
+        bytes += part.len() + 3;
+        text.push_str(&format!("'{part}' "));
+    }
+    text
+}
+
+fn unknown_subcommand(container: &Command, name: &[u8]) -> String {
+    let shown = String::from_utf8_lossy(&name[..name.len().min(SHOWN_BYTES_MAX)]).into_owned();
+    format!("ERR unknown subcommand '{shown}'. Try {} HELP.", container.name.to_uppercase())
+}

@@ -1,0 +1,83 @@
+//! The command table: every command that exists, found by name.
+
+use crate::command::command::Command;
+use crate::command::{bits, connection, expiry, key, scan, string};
+use std::sync::OnceLock;
+
+/// The tables of the families, each sorted as its file likes.
+const FAMILIES: &[&[Command]] = &[string::COMMANDS, bits::COMMANDS, key::COMMANDS, expiry::COMMANDS, scan::COMMANDS, connection::COMMANDS];
+
+/// The longest name of a command, in bytes.
+const NAME_BYTES_MAX: usize = 32;
+const SLOTS: usize = 1024;
+
+struct Index {
+    slots: Box<[Option<&'static Command>; SLOTS]>,
+    sorted: Vec<&'static Command>,
+}
+
+fn index() -> &'static Index {
+    static INDEX: OnceLock<Index> = OnceLock::new();
+    INDEX.get_or_init(|| {
+        let mut slots = Box::new([None; SLOTS]);
+        let mut sorted: Vec<&'static Command> = FAMILIES.iter().copied().flatten().collect();
+        sorted.sort_by_key(|command| command.name);
+        for pair in sorted.windows(2) {
+            assert!(pair[0].name != pair[1].name, "{} is in the table twice", pair[0].name);
+        }
+        for &command in &sorted {
+            assert!(command.name.len() <= NAME_BYTES_MAX);
+            let mut slot = slot(command.name.as_bytes());
+            while slots[slot].is_some() {
+                slot = (slot + 1) % SLOTS;
+            }
+            slots[slot] = Some(command);
+        }
+        Index { slots, sorted }
+    })
+}
+
+#[inline]
+fn slot(lower: &[u8]) -> usize {
+    let mut hash: u64 = lower.len() as u64;
+    for chunk in lower.chunks(8) {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    }
+    hash as usize % SLOTS
+}
+
+/// The command of this name, in any case.
+#[inline]
+pub fn find(name: &[u8]) -> Option<&'static Command> {
+    if name.len() > NAME_BYTES_MAX {
+        return None;
+    }
+    let mut lower = [0; NAME_BYTES_MAX];
+    let lower = &mut lower[..name.len()];
+    lower.copy_from_slice(name);
+    lower.make_ascii_lowercase();
+    let index = index();
+    let mut slot = slot(lower);
+    while let Some(command) = index.slots[slot] {
+        if command.name.as_bytes() == lower {
+            return Some(command);
+        }
+        slot = (slot + 1) % SLOTS;
+    }
+    None
+}
+
+/// The subcommand of a container, in any case.
+pub fn find_subcommand(container: &'static Command, name: &[u8]) -> Option<&'static Command> {
+    container
+        .subcommands
+        .iter()
+        .find(|sub| sub.name.split_once('|').is_some_and(|(_, own)| own.as_bytes().eq_ignore_ascii_case(name)))
+}
+
+/// Every command, by name.
+pub fn all() -> &'static [&'static Command] {
+    &index().sorted
+}

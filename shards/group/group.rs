@@ -1,0 +1,316 @@
+//! One shard's Raft group around `raft::RawNode`: the asynchronous ready loop, without I/O.
+//!
+//! ```text
+//! propose ─► ready ─► records to write ─► (the log) ─► persisted ─► ready ─► committed entries
+//!                 └─► messages to send now            └─► messages that waited for the disk
+//! ```
+
+use crate::group::storage::GroupStorage;
+use crate::ids::{LogIndex, Term, Timestamp};
+use crate::log::{PendingRecord, RecordKind};
+use bytes::Bytes;
+use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Message, MessageType};
+use raft::{Config, RawNode, ReadOnlyOption, StateRole};
+
+/// Bytes of entries that one append message carries at most.
+const MESSAGE_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of entries that are proposed and not committed at most; beyond it proposals are refused.
+const UNCOMMITTED_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of committed entries that one ready hands out at most.
+const COMMITTED_BYTES_MAX: u64 = 16 << 20;
+/// Append messages on their way to one follower.
+const INFLIGHT_MESSAGES_MAX: usize = 256;
+/// Bytes of entries kept in memory for followers.
+const KEPT_BYTES_MAX: usize = 64 << 20;
+/// Ticks without a leader before an election, at least; each is [`TICK_MS`].
+const ELECTION_TICKS: usize = 10;
+const HEARTBEAT_TICKS: usize = 2;
+/// Milliseconds of one Raft tick.
+pub const TICK_MS: u64 = 100;
+
+/// What a group starts from: what recovery found.
+#[derive(Clone, Debug)]
+pub struct GroupStart {
+    /// This member's number in the group.
+    pub node: u64,
+    /// The members.
+    pub conf_state: ConfState,
+    /// The hard state.
+    pub hard_state: HardState,
+    /// Index and term of the last entry that is applied to the keyspace.
+    pub applied: (LogIndex, Term),
+    /// The entries after it.
+    pub entries: Vec<Entry>,
+}
+
+/// Why a proposal was refused: nothing of it happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// This member does not lead in that term.
+    NotLeader,
+    /// Too much is uncommitted, or leadership is being handed over.
+    Dropped,
+}
+
+/// What a turn of the ready loop brought.
+#[derive(Default)]
+pub struct GroupOutputs {
+    /// Messages that may leave now.
+    pub messages: Vec<Message>,
+    /// Entries that are committed, in order; empty ones too.
+    pub committed: Vec<Entry>,
+    /// Read indexes that were confirmed: (context, index).
+    pub confirmed: Vec<(u64, LogIndex)>,
+}
+
+/// One member of a Raft group.
+pub struct Group {
+    node: RawNode<GroupStorage>,
+    /// What must be written before the messages in `held` may leave, with the number of the newest ready in it.
+    records: Vec<PendingRecord>,
+    held: Vec<(u64, Vec<Message>)>,
+    ready: u64,
+    writing: Option<u64>,
+    hard_state: HardState,
+    lone: bool,
+    randomized_term: Option<(u64, StateRole)>,
+}
+
+impl Group {
+    /// A member that goes on from `start`. With one voter it campaigns at once.
+    pub fn new(start: GroupStart) -> Self {
+        let config = Config {
+            id: start.node,
+            election_tick: ELECTION_TICKS,
+            heartbeat_tick: HEARTBEAT_TICKS,
+            applied: start.applied.0.0,
+            max_size_per_msg: MESSAGE_BYTES_MAX,
+            max_inflight_msgs: INFLIGHT_MESSAGES_MAX,
+            check_quorum: true,
+            pre_vote: true,
+            read_only_option: ReadOnlyOption::Safe,
+            max_uncommitted_size: UNCOMMITTED_BYTES_MAX,
+            max_committed_size_per_ready: COMMITTED_BYTES_MAX,
+            ..Config::default()
+        };
+        let lone = start.conf_state.voters == [start.node];
+        let mut hard_state = start.hard_state;
+        let last = start.entries.last().map_or(start.applied.0.0, |entry| entry.index);
+        // A torn write loses entries, not the hard state before them; with one voter everything that is there is committed.
+        hard_state.commit = if lone { last } else { hard_state.commit.clamp(start.applied.0.0, last) };
+        hard_state.term = hard_state.term.max(start.applied.1.0);
+        let mut storage =
+            GroupStorage::new(hard_state.clone(), start.conf_state, (start.applied.0.0, start.applied.1.0));
+        storage.append(&start.entries);
+        let logger = slog::Logger::root(slog::Discard, slog::o!());
+        let mut node = RawNode::new(&config, storage, &logger).expect("the configuration is a constant");
+        if lone {
+            node.campaign().expect("a lone voter may campaign");
+        }
+        Group {
+            node,
+            records: Vec::new(),
+            held: Vec::new(),
+            ready: 0,
+            writing: None,
+            hard_state,
+            lone,
+            randomized_term: None,
+        }
+    }
+
+    /// Whether this member is the only voter.
+    pub fn is_lone(&self) -> bool {
+        self.lone
+    }
+
+    /// Whether this member leads.
+    pub fn is_leader(&self) -> bool {
+        self.node.raft.state == StateRole::Leader
+    }
+
+    /// The current term.
+    pub fn term(&self) -> Term {
+        Term(self.node.raft.term)
+    }
+
+    /// The member that leads, as far as this one knows.
+    pub fn leader(&self) -> Option<u64> {
+        (self.node.raft.leader_id != 0).then_some(self.node.raft.leader_id)
+    }
+
+    /// The committed index.
+    pub fn commit(&self) -> LogIndex {
+        LogIndex(self.node.raft.raft_log.committed)
+    }
+
+    /// The members.
+    pub fn conf_state(&self) -> &ConfState {
+        self.node.store().conf_state()
+    }
+
+    /// Proposes a batch as the leader of `term`; the index that its entry has.
+    ///
+    /// # Errors
+    /// [`Refused`]; nothing of it happened.
+    pub fn propose(&mut self, term: Term, body: Vec<u8>) -> Result<LogIndex, Refused> {
+        if !self.is_leader() || self.term() != term {
+            return Err(Refused::NotLeader);
+        }
+        self.node.propose(Vec::new(), body).map_err(|_| Refused::Dropped)?;
+        Ok(LogIndex(self.node.raft.raft_log.last_index()))
+    }
+
+    /// Asks the group whether this member still leads; `context` comes back in [`GroupOutputs::confirmed`].
+    pub fn read_index(&mut self, context: u64) {
+        self.node.read_index(context.to_le_bytes().to_vec());
+    }
+
+    /// Takes a message of another member. Proposals that were forwarded are dropped: a leader proposes only what it computed.
+    pub fn step(&mut self, message: Message) {
+        if message.get_msg_type() != MessageType::MsgPropose {
+            // What Raft refuses (a stale term, an unknown member) is as if it had been lost on the way.
+            let _ = self.node.step(message);
+        }
+    }
+
+    /// One tick of [`TICK_MS`]. `entropy` sets the next election timeout, so that a run is reproducible.
+    pub fn tick(&mut self, entropy: u64) {
+        self.node.tick();
+        let state = (self.node.raft.term, self.node.raft.state);
+        if self.randomized_term != Some(state) {
+            self.randomized_term = Some(state);
+            let timeout = ELECTION_TICKS + (entropy as usize) % ELECTION_TICKS;
+            self.node.raft.set_randomized_election_timeout(timeout);
+        }
+    }
+
+    /// Whether [`Group::turn`] has something to do.
+    pub fn has_work(&self) -> bool {
+        self.node.has_ready()
+    }
+
+    /// Runs the ready loop until it has nothing more.
+    pub fn turn(&mut self, outputs: &mut GroupOutputs) {
+        while self.node.has_ready() {
+            let mut ready = self.node.ready();
+            self.ready = ready.number();
+            outputs.messages.append(&mut ready.take_messages());
+            let mut must_write = false;
+            if let Some(hard_state) = ready.hs() {
+                let voted = hard_state.term != self.hard_state.term || hard_state.vote != self.hard_state.vote;
+                self.hard_state = hard_state.clone();
+                self.node.mut_store().set_hard_state(hard_state.clone());
+                if voted {
+                    // A commit alone needs no sync: it is found again.
+                    self.records.push(hard_state_record(hard_state));
+                    must_write = true;
+                }
+            }
+            let entries = ready.take_entries();
+            if !entries.is_empty() {
+                must_write = true;
+                self.records.extend(entries.iter().map(entry_record));
+                self.node.mut_store().append(&entries);
+            }
+            let persisted = ready.take_persisted_messages();
+            if !persisted.is_empty() {
+                if must_write || !self.records.is_empty() || self.writing.is_some() {
+                    self.held.push((self.ready, persisted));
+                } else {
+                    outputs.messages.extend(persisted);
+                }
+            }
+            for state in ready.take_read_states() {
+                if let Ok(context) = state.request_ctx.as_slice().try_into() {
+                    outputs.confirmed.push((u64::from_le_bytes(context), LogIndex(state.index)));
+                }
+            }
+            outputs.committed.append(&mut ready.take_committed_entries());
+            self.node.advance_append_async(ready);
+            if let Some(last) = outputs.committed.last() {
+                let index = last.index;
+                self.node.advance_apply_to(index);
+                let keep = if self.lone { 0 } else { KEPT_BYTES_MAX };
+                self.node.mut_store().compact(index, keep);
+            }
+        }
+    }
+
+    /// Applies a change of members that was committed.
+    pub fn apply_members(&mut self, entry: &Entry) {
+        use protobuf::Message as _;
+        let mut change = raft::eraftpb::ConfChangeV2::default();
+        if entry.get_entry_type() == EntryType::EntryConfChangeV2 && change.merge_from_bytes(&entry.data).is_ok() {
+            if let Ok(conf_state) = self.node.apply_conf_change(&change) {
+                self.lone = conf_state.voters == [self.node.raft.id];
+                self.node.mut_store().set_conf_state(conf_state);
+            }
+        }
+    }
+
+    /// What must be written next, as one atomic write. The caller writes all of it and then calls [`Group::persisted`].
+    pub fn records(&self) -> &[PendingRecord] {
+        &self.records
+    }
+
+    /// The records were handed to the log.
+    pub fn writing(&mut self) {
+        assert!(self.writing.is_none(), "one write in flight");
+        self.records.clear();
+        self.writing = Some(self.ready);
+    }
+
+    /// The write is durable.
+    pub fn persisted(&mut self, outputs: &mut GroupOutputs) {
+        let number = self.writing.take().expect("a write was in flight");
+        self.node.on_persist_ready(number);
+        let held = std::mem::take(&mut self.held);
+        for (ready, messages) in held {
+            if ready <= number {
+                outputs.messages.extend(messages);
+            } else {
+                self.held.push((ready, messages));
+            }
+        }
+        self.turn(outputs);
+    }
+}
+
+fn entry_record(entry: &Entry) -> PendingRecord {
+    let commit_ts = entry.data.first_chunk().map_or(Timestamp(0), |ts| Timestamp(u64::from_le_bytes(*ts)));
+    PendingRecord {
+        kind: RecordKind::Entry,
+        flags: entry.entry_type as u8,
+        term: Term(entry.term),
+        index: LogIndex(entry.index),
+        commit_ts,
+        body: entry.data.clone(),
+    }
+}
+
+fn hard_state_record(hard_state: &HardState) -> PendingRecord {
+    PendingRecord {
+        kind: RecordKind::HardState,
+        flags: 0,
+        term: Term(hard_state.term),
+        index: LogIndex(0),
+        commit_ts: Timestamp(0),
+        body: Bytes::from(encode_hard_state(hard_state)),
+    }
+}
+
+/// A hard state's bytes: term, vote and commit, 8 bytes each.
+fn encode_hard_state(hard_state: &HardState) -> Vec<u8> {
+    [hard_state.term, hard_state.vote, hard_state.commit].iter().flat_map(|n| n.to_le_bytes()).collect()
+}
+
+/// What [`encode_hard_state`] made; none for other bytes.
+pub fn decode_hard_state(bytes: &[u8]) -> Option<HardState> {
+    let number = |n: usize| Some(u64::from_le_bytes(*bytes.get(n * 8..)?.first_chunk()?));
+    let mut hard_state = HardState::default();
+    hard_state.term = number(0)?;
+    hard_state.vote = number(1)?;
+    hard_state.commit = number(2)?;
+    Some(hard_state)
+}

@@ -1,0 +1,179 @@
+//! One database of a shard: its tip, its expiry schedule, the versions that pins hold, and the keys that are watched.
+
+use crate::ids::Timestamp;
+use crate::keyspace::entry::Entry;
+use crate::keyspace::schedule::Schedule;
+use crate::keyspace::table::{Keyed, Table};
+use crate::keyspace::text::Text;
+use crate::keyspace::value::Value;
+use crate::keyspace::versions::{Chain, Version};
+use std::cell::Cell;
+use std::rc::Rc;
+
+/// One database of a shard.
+pub(super) struct Database {
+    pub(super) table: Table<Entry>,
+    pub(super) expiring: usize,
+    pub(super) schedule: Schedule,
+    pub(super) versions: Table<Chain>,
+    /// Whole tables that a flush displaced while a pin was alive, oldest first.
+    pub(super) roots: Vec<(Timestamp, Rc<Table<Entry>>)>,
+    pub(super) watched: Table<Watched>,
+    /// What the entries hold in memory, in bytes.
+    pub(super) memory_bytes: usize,
+}
+
+/// A key that some connection watches.
+pub(super) struct Watched {
+    key: Text,
+    /// How many watches there are.
+    pub(super) watches: usize,
+    /// The number of the last change to it.
+    pub(super) changed: u64,
+}
+
+impl Watched {
+    pub(super) fn new(key: &[u8]) -> Self {
+        Watched { key: Text::new(key), watches: 0, changed: 0 }
+    }
+}
+
+impl Keyed for Watched {
+    fn key(&self) -> &[u8] {
+        self.key.as_bytes()
+    }
+}
+
+impl Database {
+    pub(super) fn new(seed: u64) -> Self {
+        Database {
+            table: Table::new(seed),
+            expiring: 0,
+            schedule: Schedule::default(),
+            versions: Table::new(seed),
+            roots: Vec::new(),
+            watched: Table::new(seed),
+            memory_bytes: 0,
+        }
+    }
+
+    /// Makes the key hold this; what it held before.
+    #[inline]
+    pub(super) fn store(&mut self, hash: u64, key: &[u8], value: Value, expires_ms: u64, now_s: u32) -> Version {
+        let displaced = match self.table.find_mut(hash, key) {
+            Some(entry) => {
+                entry.accessed_s.set(now_s);
+                let old = (std::mem::replace(&mut entry.value, value), entry.expires_ms);
+                entry.expires_ms = expires_ms;
+                Some(old)
+            }
+            None => {
+                self.table.insert(
+                    hash,
+                    Box::new(Entry {
+                        key: Text::new(key),
+                        value,
+                        expires_ms,
+                        accessed_s: Cell::new(now_s),
+                        scheduled_s: 0,
+                    }),
+                );
+                None
+            }
+        };
+        let old_expires_ms = displaced.as_ref().map_or(0, |&(_, expires_ms)| expires_ms);
+        self.count_expiry(old_expires_ms, expires_ms);
+        if expires_ms != 0 {
+            self.schedule_key(hash, key, expires_ms);
+        }
+        displaced
+    }
+
+    /// Changes the key's expiry; what it was. The key exists.
+    pub(super) fn set_expiry(&mut self, hash: u64, key: &[u8], expires_ms: u64) -> u64 {
+        let entry = self.table.find_mut(hash, key).expect("an expiry is given to a key that exists");
+        let old = std::mem::replace(&mut entry.expires_ms, expires_ms);
+        self.count_expiry(old, expires_ms);
+        if expires_ms != 0 {
+            self.schedule_key(hash, key, expires_ms);
+        }
+        old
+    }
+
+    /// Takes the key out.
+    #[inline]
+    pub(super) fn take(&mut self, hash: u64, key: &[u8]) -> Option<Box<Entry>> {
+        let entry = self.table.remove(hash, key)?;
+        self.count_expiry(entry.expires_ms, 0);
+        Some(entry)
+    }
+
+    /// Puts a key back that [`Database::take`] took out.
+    pub(super) fn put_back(&mut self, hash: u64, mut entry: Box<Entry>) {
+        entry.scheduled_s = 0;
+        let expires_ms = entry.expires_ms;
+        let key = entry.key.clone();
+        self.table.insert(hash, entry);
+        self.count_expiry(0, expires_ms);
+        if expires_ms != 0 {
+            self.schedule_key(hash, key.as_bytes(), expires_ms);
+        }
+    }
+
+    #[inline]
+    fn count_expiry(&mut self, old_ms: u64, new_ms: u64) {
+        self.expiring += usize::from(new_ms != 0);
+        self.expiring -= usize::from(old_ms != 0);
+    }
+
+    fn schedule_key(&mut self, hash: u64, key: &[u8], expires_ms: u64) {
+        let second = Schedule::second(expires_ms);
+        let entry = self.table.find_mut(hash, key).expect("the key was just stored");
+        if entry.scheduled_s == 0 || entry.scheduled_s > second {
+            entry.scheduled_s = second;
+            self.schedule.add(second, hash);
+        }
+    }
+
+    /// Tells the watchers of every key that is there that it changes.
+    pub(super) fn tell_all_watchers(&mut self, changes: u64) {
+        let present: Vec<(u64, Text)> = self
+            .watched
+            .iter()
+            .map(|watched| (self.table.hash(watched.key()), watched.key.clone()))
+            .filter(|(hash, key)| self.table.find(*hash, key.as_bytes()).is_some())
+            .collect();
+        for (hash, key) in present {
+            if let Some(watched) = self.watched.find_mut(hash, key.as_bytes()) {
+                watched.changed = changes;
+            }
+        }
+    }
+
+    /// A key that is due and has expired. Keys that are due too early are put back on the schedule; at most `looks` are looked at.
+    pub(super) fn next_expired(&mut self, now_ms: u64, looks: &mut usize) -> Option<(u64, Text)> {
+        let now_s = u32::try_from(now_ms / 1000).unwrap_or(u32::MAX);
+        while *looks > 0 {
+            *looks -= 1;
+            let (second, hash) = self.schedule.due(now_s)?;
+            let seed = self.table.seed();
+            let due = self
+                .table
+                .candidates(hash)
+                .filter(|entry| entry.scheduled_s == second)
+                .find(|entry| crate::keyspace::table::hash_key(seed, entry.key()) == hash)
+                .map(|entry| (entry.key.clone(), entry.expires_ms));
+            let Some((key, expires_ms)) = due else { continue };
+            let entry = self.table.find_mut(hash, key.as_bytes()).expect("the key was just found");
+            entry.scheduled_s = 0;
+            if expires_ms == 0 {
+                continue;
+            }
+            if expires_ms <= now_ms {
+                return Some((hash, key));
+            }
+            self.schedule_key(hash, key.as_bytes(), expires_ms);
+        }
+        None
+    }
+}

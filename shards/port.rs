@@ -1,0 +1,171 @@
+//! The whole contract between a shard and the shell around it: what goes in, what comes out.
+
+use crate::command::{Arguments, Command};
+use crate::group::Message;
+use crate::ids::{Batch, SegmentId, Timestamp};
+use crate::keyspace::{ColdRange, DatabaseIndex};
+use crate::log::LogWrite;
+use crate::reply::ReplySink;
+
+/// The time of an input.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// Unix time in milliseconds: what expiry compares with.
+    pub unix_ms: u64,
+    /// A monotonic clock in microseconds: what timers and the slow log compare with.
+    pub monotonic_us: u64,
+}
+
+/// A client's command whose keys live in this shard.
+pub struct Request<'a> {
+    /// Its row.
+    pub command: &'static Command,
+    /// The connection's database.
+    pub db: DatabaseIndex,
+    /// Its arguments.
+    pub arguments: Arguments<'a>,
+    /// Where the reply goes. It leaves when the gate of the outcome opens.
+    pub reply: &'a mut dyn ReplySink,
+}
+
+/// A command that MULTI queued, as EXEC hands it over.
+pub enum ExecItem {
+    /// A command of this shard.
+    Run {
+        /// Its row.
+        command: &'static Command,
+        /// The database that is selected by then.
+        db: DatabaseIndex,
+        /// Its arguments.
+        arguments: Vec<Vec<u8>>,
+    },
+    /// A reply that the connection has made itself (SELECT, PING).
+    Reply(Vec<u8>),
+}
+
+/// A key that the connection watches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchedKey {
+    /// Its database.
+    pub db: DatabaseIndex,
+    /// The key.
+    pub key: Vec<u8>,
+    /// The shard's number when the watch began.
+    pub since: u64,
+    /// The shard's incarnation (its term) when the watch began: watches die with it.
+    pub term: u64,
+}
+
+/// What happens to a shard.
+pub enum Input<'a> {
+    /// A command.
+    Request(Request<'a>),
+    /// EXEC: all commands with nothing in between, if no watched key was changed.
+    Exec {
+        /// The commands.
+        items: &'a [ExecItem],
+        /// The watched keys of this shard. EXEC ends their watches.
+        watches: &'a [WatchedKey],
+        /// Where the reply goes.
+        reply: &'a mut dyn ReplySink,
+    },
+    /// WATCH: the keys' numbers come back in [`Outputs::watched`].
+    Watch {
+        /// The database.
+        db: DatabaseIndex,
+        /// The keys.
+        keys: &'a [&'a [u8]],
+    },
+    /// UNWATCH, DISCARD, a connection that left.
+    Unwatch {
+        /// The keys.
+        watches: &'a [WatchedKey],
+    },
+    /// The shell has no more inputs for now: what was gathered is proposed and written, if the log is free. It follows every
+    /// other input, once for all inputs of a turn of the reactor.
+    EndOfTick,
+    /// A log write is durable.
+    Written(LogWrite),
+    /// A segment is ready to be written to.
+    Segment {
+        /// The number that [`Outputs::segment_wanted`] gave.
+        segment: SegmentId,
+        /// Its size in bytes.
+        bytes: u64,
+    },
+    /// A message of another member of the group.
+    Message(Message),
+    /// Time has passed; the shell calls at least every 100 ms while [`crate::Shard::wants_timer`] says so.
+    Timer,
+}
+
+/// When an output may leave: once the shard has committed this batch and confirmed this fence.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Gate {
+    /// The batch; 0 is none.
+    pub batch: Batch,
+    /// The fence; 0 is none.
+    pub fence: u64,
+}
+
+impl Gate {
+    /// A gate that is open.
+    pub const OPEN: Gate = Gate { batch: Batch(0), fence: 0 };
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Outcome {
+    /// The input was no request.
+    #[default]
+    None,
+    /// The reply is written and leaves when the gate opens.
+    Done(Gate),
+    /// A range of a segment must be brought into memory first: what was written of the reply is void, and the request is to be
+    /// given again when it is.
+    Cold(ColdRange),
+    /// The shard does not serve (yet, or any more); an error is written, and nothing happened.
+    NotServing,
+}
+
+/// What a shard asks of the shell. The shell takes everything out after each step.
+#[derive(Default)]
+pub struct Outputs {
+    /// What became of the request that was just given.
+    pub outcome: Outcome,
+    /// A write for the log: direct, DSYNC, whole. It comes back as [`Input::Written`].
+    pub write: Option<LogWrite>,
+    /// Messages to other members.
+    pub messages: Vec<Message>,
+    /// A segment is wanted: its number, and how many bytes it must have at least.
+    pub segment_wanted: Option<(SegmentId, u64)>,
+    /// Answers to WATCH, one for each key.
+    pub watched: Vec<WatchedKey>,
+    /// Leadership was lost: gates that are not open now will never open.
+    pub lost: bool,
+    /// The gates that are open: batches up to this one are committed, fences up to this one confirmed.
+    pub open: Gate,
+}
+
+/// Numbers of one shard, for INFO.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ShardStats {
+    /// Scripts that were run.
+    pub script_executions: u64,
+    /// Fences that scripts asked for.
+    pub script_fences: u64,
+    /// Scripts that were undone.
+    pub script_undone: u64,
+    /// Entries proposed.
+    pub group_entries: u64,
+    /// Log writes.
+    pub log_writes: u64,
+    /// Bytes of log writes.
+    pub log_bytes: u64,
+    /// Reads that found their key, and those that did not.
+    pub keyspace_hits: u64,
+    /// Reads that did not find their key.
+    pub keyspace_misses: u64,
+    /// The commit timestamp of the last batch.
+    pub timestamp: Timestamp,
+}

@@ -1,0 +1,5 @@
+//! Transactions: EXEC and scripts over one shard.
+
+mod exec;
+
+pub(crate) use exec::run_exec;

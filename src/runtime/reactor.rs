@@ -1,0 +1,460 @@
+//! One core's loop: completions of the ring, messages of the mesh, inputs to shards, and what they ask for.
+//!
+//! ```text
+//! ring ─ received ─► decode ─► engine ─► shard ─► reply, gated
+//!      ─ log written ───────────────────► shard ─► gates open ─► send
+//! mesh ─ jobs, answers ──► engine
+//! ```
+
+use crate::resp::{Decoded, WireReply};
+use crate::runtime::clock::Clock;
+use crate::runtime::connection::{BufferPool, Connection, Connections};
+use crate::runtime::files::{NewSegment, ShardFiles};
+use crate::runtime::mesh::Mesh;
+use crate::runtime::ring::{ColdRing, Completion, ListenerId, Ring, Sleep, SocketId};
+use crate::runtime::signals::StopRequest;
+use crate::serve::client::{Client, ClientState};
+use crate::serve::engine::Engine;
+use crate::serve::message::Message;
+use bytes::Bytes;
+use memmap2::Mmap;
+use ringkeep_shards::command::Door;
+use ringkeep_shards::ids::SegmentId;
+use ringkeep_shards::log::LogWrite;
+use ringkeep_shards::port::Input;
+use smallvec::SmallVec;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often timers are looked at while something waits for one.
+const TIMER: Duration = Duration::from_millis(100);
+/// Bytes that a connection may have sent ahead of a request that waits before it is not read from any more.
+const HELD_BACK_BYTES_MAX: usize = 1 << 20;
+
+/// Makes segments in the background.
+pub struct SegmentRequest {
+    /// The shard's place on its core.
+    pub place: usize,
+    /// The directory.
+    pub directory: PathBuf,
+    /// The number.
+    pub segment: SegmentId,
+    /// The size in bytes.
+    pub bytes: u64,
+}
+
+/// A segment that was made, or why not.
+pub struct SegmentReply {
+    /// The shard's place on its core.
+    pub place: usize,
+    /// The segment.
+    pub result: std::io::Result<NewSegment>,
+}
+
+/// What a core is made of.
+pub struct Reactor {
+    pub(crate) ring: Ring,
+    cold: ColdRing<MapRef>,
+    mesh: Mesh<Message>,
+    clock: Clock,
+    pub(crate) engine: Engine,
+    connections: Connections<Client>,
+    pool: BufferPool,
+    doors: Vec<(ListenerId, Door)>,
+    /// Connections whose bytes may leave.
+    dirty: Vec<SocketId>,
+    /// Log writes in flight, by the shard's place.
+    writing: Vec<Option<LogWrite>>,
+    segment_requests: crossbeam::channel::Sender<SegmentRequest>,
+    segment_replies: crossbeam::channel::Receiver<SegmentReply>,
+    stop: StopRequest,
+    timer_due_us: u64,
+    make_client: Box<dyn FnMut(Door, u64) -> Client>,
+}
+
+/// A mapped segment, shared with the kernel while a range of it is brought in.
+#[derive(Clone)]
+pub struct MapRef(Arc<Mmap>);
+
+impl AsRef<[u8]> for MapRef {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Reactor {
+    /// A core that is ready to run.
+    #[allow(clippy::too_many_arguments, reason = "the parts of a core, made apart")]
+    pub fn new(
+        ring: Ring,
+        cold: ColdRing<MapRef>,
+        mesh: Mesh<Message>,
+        clock: Clock,
+        engine: Engine,
+        segment_requests: crossbeam::channel::Sender<SegmentRequest>,
+        segment_replies: crossbeam::channel::Receiver<SegmentReply>,
+        stop: StopRequest,
+        make_client: Box<dyn FnMut(Door, u64) -> Client>,
+    ) -> Self {
+        let shards = engine.shards.len();
+        Reactor {
+            ring,
+            cold,
+            mesh,
+            clock,
+            engine,
+            connections: Connections::default(),
+            pool: BufferPool::default(),
+            doors: Vec::new(),
+            dirty: Vec::new(),
+            writing: (0..shards).map(|_| None).collect(),
+            segment_requests,
+            segment_replies,
+            stop,
+            timer_due_us: 0,
+            make_client,
+        }
+    }
+
+    /// Accepts connections on a listener.
+    pub fn listen(&mut self, listener: OwnedFd, door: Door) {
+        let id = self.ring.listen(listener);
+        self.doors.push((id, door));
+    }
+
+    /// Runs until the process is asked to stop and everything owed is sent.
+    pub async fn run(&mut self) {
+        for place in 0..self.engine.shards.len() {
+            self.engine.touch(place);
+        }
+        self.finish_turn();
+        loop {
+            let sleep = self.sleep();
+            let (mesh, replies) = (&self.mesh, &self.segment_replies);
+            self.ring.turn(sleep, || mesh.has_inbound() || !replies.is_empty()).await;
+            self.clock.read();
+            self.engine.now.unix_ms = self.clock.unix_ms();
+            self.engine.now.monotonic_us = self.clock.monotonic_us();
+            while let Some(completion) = self.ring.next_completion() {
+                self.completed(completion);
+            }
+            self.receive_messages();
+            self.take_background();
+            self.tick_timers();
+            self.finish_turn();
+            if self.stop.is_requested() && self.stopped() {
+                return;
+            }
+        }
+    }
+
+    fn sleep(&self) -> Sleep {
+        if self.cold.outstanding() > 0 {
+            return Sleep::AtMost(Duration::from_millis(1));
+        }
+        let now_ms = self.clock.unix_ms();
+        if self.engine.shards.iter().any(|local| local.shard.wants_timer(now_ms)) {
+            return Sleep::AtMost(TIMER);
+        }
+        Sleep::AtMost(Duration::from_secs(1))
+    }
+
+    fn completed(&mut self, completion: Completion) {
+        match completion {
+            Completion::Accepted { listener, socket } => self.accepted(listener, socket),
+            Completion::Received { socket, bytes } => self.received(socket, &bytes),
+            Completion::Sent { socket, buffer } => {
+                let now_us = self.clock.monotonic_us();
+                if let Some(connection) = self.connections.get_mut(socket) {
+                    connection.sent(buffer, now_us, &mut self.pool);
+                    self.flush(socket);
+                }
+            }
+            Completion::LogWritten { token, buffer, result } => {
+                let place = token as usize;
+                if let Err(error) = result {
+                    // An fsync that failed may have dropped what it was to write: nothing after it can be trusted.
+                    panic!("shard {}: the log cannot be written: {error}", self.engine.shards[place].id);
+                }
+                let mut write = self.writing[place].take().expect("a write was in flight");
+                write.buffer = buffer;
+                self.engine.step(place, Input::Written(write));
+            }
+            Completion::ReceiveEnded { socket, .. } => {
+                if let Some(connection) = self.connections.get_mut(socket) {
+                    connection.client.state.ended = true;
+                    self.leave(socket);
+                }
+            }
+            Completion::SendFailed { socket, .. } => self.leave(socket),
+            Completion::Closed { socket } => {
+                self.connections.remove(socket);
+            }
+            Completion::AcceptFailed { listener, .. } => self.ring.resume_accepting(listener),
+            Completion::Paused { socket, .. } => {
+                if let Some(connection) = self.connections.get_mut(socket) {
+                    connection.client.state.paused = true;
+                    self.resume(socket);
+                }
+            }
+            Completion::ReceivedInto { .. } | Completion::ListenerClosed { .. } | Completion::Woken => {}
+        }
+    }
+
+    fn accepted(&mut self, listener: ListenerId, socket: OwnedFd) {
+        let door = self.doors.iter().find(|(id, _)| *id == listener).map_or(Door::Server, |(_, door)| *door);
+        let socket = self.ring.attach(socket);
+        let mut client = (self.make_client)(door, self.clock.monotonic_us());
+        if let Some(descriptor) = self.ring.descriptor(socket) {
+            client.state.peer = super::listen::peer_address(descriptor).ok();
+            client.state.local = super::listen::local_address(descriptor).ok();
+        }
+        self.connections.insert(Connection::new(socket, client, self.clock.monotonic_us()));
+        self.ring.receive(socket);
+    }
+
+    /// A connection is gone: its watches end, and it is closed.
+    fn leave(&mut self, socket: SocketId) {
+        if let Some(connection) = self.connections.get_mut(socket) {
+            self.engine.unwatch(&mut connection.client.state);
+            connection.client.state.waiting = None;
+            connection.client.state.run = None;
+            self.ring.close(socket);
+        }
+    }
+
+    fn received(&mut self, socket: SocketId, bytes: &[u8]) {
+        let now_us = self.clock.monotonic_us();
+        let Some(connection) = self.connections.get_mut(socket) else { return };
+        connection.note_received(bytes.len(), now_us);
+        let state = &connection.client.state;
+        if state.waiting.is_some() || state.session.closing {
+            if !state.session.closing {
+                connection.keep(bytes, &mut self.pool);
+                if connection.undecoded().len() > HELD_BACK_BYTES_MAX && !connection.client.state.paused {
+                    self.ring.pause(socket);
+                }
+            }
+            return;
+        }
+        if connection.undecoded().is_empty() {
+            let used = Self::decode(&mut self.engine, &mut self.pool, connection, bytes);
+            connection.keep(&bytes[used..], &mut self.pool);
+        } else {
+            connection.keep(bytes, &mut self.pool);
+            self.decode_kept(socket);
+        }
+        self.flush(socket);
+    }
+
+    /// Decodes what was kept of a connection.
+    fn decode_kept(&mut self, socket: SocketId) {
+        let Some(connection) = self.connections.get_mut(socket) else { return };
+        let mut input = connection.take_undecoded();
+        let used = Self::decode(&mut self.engine, &mut self.pool, connection, &input);
+        if used == input.len() {
+            self.pool.put(input);
+        } else {
+            input.drain(..used);
+            connection.put_undecoded(input);
+        }
+    }
+
+    /// Decodes and runs the requests in `input`, until one must wait; how many bytes are used up.
+    fn decode(engine: &mut Engine, pool: &mut BufferPool, connection: &mut Connection<Client>, input: &[u8]) -> usize {
+        let socket = connection.socket();
+        let (client, out, start) = connection.client_and_output(pool);
+        let Client { decoder, state } = client;
+        if let Some(arguments) = state.deferred.take() {
+            let list: Vec<&[u8]> = arguments.iter().map(|bytes| &bytes[..]).collect();
+            let owned: Vec<(usize, Bytes)> = arguments.iter().cloned().enumerate().collect();
+            let ran = engine.execute(socket, state, &list, &owned, out, start);
+            assert!(ran, "nothing is gathered when a request was deferred");
+        }
+        let mut used = 0;
+        while state.waiting.is_none() && !state.session.closing && used < input.len() {
+            match decoder.next(&input[used..]) {
+                Decoded::Request { consumed } => {
+                    if !Self::run_request(engine, socket, decoder, state, &input[used..], out, start) {
+                        // The gathered commands are sent first. The decoder gives this request again, unless it has taken its
+                        // bytes out of the input.
+                        engine.send_run(socket, state);
+                        if state.deferred.is_some() {
+                            used += consumed;
+                        }
+                        break;
+                    }
+                    used += consumed;
+                }
+                Decoded::Empty { consumed } => used += consumed,
+                Decoded::Incomplete { .. } => break,
+                Decoded::Large { consumed, .. } => used += consumed,
+                Decoded::Error(error) => {
+                    engine.send_run(socket, state);
+                    if state.waiting.is_none() {
+                        error.write(out);
+                        state.gates.mark(out.len() - start, None);
+                    }
+                    state.session.closing = true;
+                }
+            }
+        }
+        engine.send_run(socket, state);
+        used
+    }
+
+    #[inline]
+    fn run_request(
+        engine: &mut Engine,
+        socket: SocketId,
+        decoder: &mut crate::resp::Decoder,
+        state: &mut ClientState,
+        input: &[u8],
+        out: &mut Vec<u8>,
+        start: usize,
+    ) -> bool {
+        let mut owned: SmallVec<[(usize, Bytes); 2]> = SmallVec::new();
+        if decoder.has_large() {
+            for index in 0..decoder.argument_count() {
+                if let Some(bytes) = decoder.take_large(index) {
+                    owned.push((index, Bytes::from(bytes)));
+                }
+            }
+        }
+        let mut list = crate::resp::Arguments::new();
+        decoder.arguments(input, &mut list);
+        for (index, bytes) in &owned {
+            list[*index] = bytes;
+        }
+        let ran = engine.execute(socket, state, &list, &owned, out, start);
+        if !ran && !owned.is_empty() {
+            state.deferred = Some(list.iter().map(|argument| Bytes::copy_from_slice(argument)).collect());
+        }
+        ran
+    }
+
+    /// Sends what may leave, and closes a connection that has nothing more to send.
+    fn flush(&mut self, socket: SocketId) {
+        let engine = &self.engine;
+        let Some(connection) = self.connections.get_mut(socket) else { return };
+        if connection.is_sending() {
+            return;
+        }
+        let gathered = connection.gathered_bytes();
+        let state = &mut connection.client.state;
+        let sendable = state.gates.releasable(&|shard| engine.committed(shard)).min(gathered);
+        state.gates.released(sendable);
+        if let Some(buffer) = connection.take_sendable(sendable, &mut self.pool) {
+            self.ring.send(socket, buffer);
+        } else if connection.client.state.session.closing
+            && connection.is_flushed()
+            && connection.client.state.waiting.is_none()
+        {
+            self.leave(socket);
+        }
+    }
+
+    fn receive_messages(&mut self) {
+        let engine = &mut self.engine;
+        self.mesh.receive(|_, message| engine.received(message));
+    }
+
+    fn take_background(&mut self) {
+        while let Ok(reply) = self.segment_replies.try_recv() {
+            match reply.result {
+                Ok(new) => {
+                    let (segment, bytes) = (new.segment, new.bytes);
+                    self.engine.shards[reply.place].files.add(new);
+                    self.engine.step(reply.place, Input::Segment { segment, bytes });
+                }
+                Err(error) => {
+                    panic!("shard {}: a segment cannot be made: {error}", self.engine.shards[reply.place].id)
+                }
+            }
+        }
+        while let Some(done) = self.cold.next_done() {
+            if let Err(error) = done.result {
+                panic!("a value cannot be read from the log: {error}");
+            }
+            self.engine.populated(done.ticket);
+        }
+    }
+
+    fn tick_timers(&mut self) {
+        let now_us = self.clock.monotonic_us();
+        if now_us < self.timer_due_us {
+            return;
+        }
+        self.timer_due_us = now_us + TIMER.as_micros() as u64;
+        for place in 0..self.engine.shards.len() {
+            self.engine.step(place, Input::Timer);
+        }
+    }
+
+    /// Ends the turn: shards write, answers reach their connections, bytes leave.
+    fn finish_turn(&mut self) {
+        loop {
+            while let Some((ticket, answer, gate)) = self.engine.answers.pop_front() {
+                let Some(socket) = ticket.socket else { continue };
+                let Some(connection) = self.connections.get_mut(socket) else { continue };
+                let (client, out, start) = connection.client_and_output(&mut self.pool);
+                if self.engine.answered(socket, &mut client.state, ticket, answer, gate, out, start) {
+                    self.dirty.push(socket);
+                }
+            }
+            let Some(socket) = self.dirty.pop() else { break };
+            self.resume(socket);
+        }
+        self.engine.end_of_turn();
+        for (place, mut write) in self.engine.writes.drain(..) {
+            let file = self.engine.shards[place].files.segment(write.segment).expect("the log writes to its segments");
+            let buffer = std::mem::take(&mut write.buffer);
+            self.ring.write_log(&file.file, write.offset, buffer, place as u64);
+            self.writing[place] = Some(write);
+        }
+        for (place, segment, bytes) in self.engine.segments_wanted.drain(..) {
+            let directory = self.engine.shards[place].files.directory().to_owned();
+            let request = SegmentRequest { place, directory, segment, bytes };
+            self.segment_requests.send(request).expect("the background runs as long as its cores");
+        }
+        for (place, range, number) in self.engine.populate.drain(..) {
+            let files: &ShardFiles = &self.engine.shards[place].files;
+            let map = files.segment(range.segment).expect("values refer to segments that are there").map.clone();
+            let start = range.offset as usize;
+            self.cold.populate(MapRef(map), start..start + range.len, number);
+        }
+        let mut released = std::mem::take(&mut self.engine.released);
+        for socket in released.drain(..) {
+            self.flush(socket);
+        }
+        self.engine.released = released;
+        for (core, message) in self.engine.outbox.drain(..) {
+            self.mesh.send(core, message);
+        }
+        self.mesh.flush();
+    }
+
+    /// A connection's request is finished: what was held back behind it runs.
+    fn resume(&mut self, socket: SocketId) {
+        let Some(connection) = self.connections.get_mut(socket) else { return };
+        if connection.client.state.waiting.is_none() {
+            if !connection.undecoded().is_empty() || connection.client.state.deferred.is_some() {
+                self.decode_kept(socket);
+            }
+            let Some(connection) = self.connections.get_mut(socket) else { return };
+            let state = &mut connection.client.state;
+            if state.paused && state.waiting.is_none() {
+                state.paused = false;
+                self.ring.receive(socket);
+            }
+        }
+        self.flush(socket);
+    }
+
+    /// Whether nothing is owed any more.
+    fn stopped(&mut self) -> bool {
+        self.writing.iter().all(Option::is_none) && self.connections.iter_mut().all(|connection| connection.is_flushed())
+    }
+}

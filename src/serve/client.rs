@@ -1,0 +1,123 @@
+//! What the server keeps for one connection, besides its bytes.
+
+use crate::resp::Decoder;
+use crate::route::{Gate, Join, OutputQueue};
+use crate::serve::engine::Engine;
+use crate::serve::job::OwnedCall;
+use crate::serve::message::Answer;
+use ringkeep_shards::command::Session;
+use ringkeep_shards::ids::{Batch, CoreId, ShardId};
+use smallvec::SmallVec;
+use std::any::Any;
+use std::net::SocketAddr;
+
+/// One connection's client.
+pub struct Client {
+    /// Finds requests in what was received.
+    pub decoder: Decoder,
+    /// The rest; apart from the decoder, whose arguments are borrowed while a request runs.
+    pub state: ClientState,
+}
+
+/// A client's state while its requests run.
+pub struct ClientState {
+    /// What commands see.
+    pub session: Session,
+    /// When its replies may leave.
+    pub gates: OutputQueue,
+    /// The request that is being worked on elsewhere; what follows it is held back.
+    pub waiting: Option<Waiting>,
+    /// Counts waits.
+    pub serial: u32,
+    /// Commands for a foreign shard that are gathered into one message.
+    pub run: Option<Run>,
+    /// A request with large arguments that waits for the run before it.
+    pub deferred: Option<Vec<bytes::Bytes>>,
+    /// The gate that the connection was last listed for at its shard.
+    pub listed: (ShardId, Batch),
+    /// Whether receiving is paused.
+    pub paused: bool,
+    /// Whether the peer has sent its last byte.
+    pub ended: bool,
+    /// Where it came from.
+    pub peer: Option<SocketAddr>,
+    /// Where it arrived.
+    pub local: Option<SocketAddr>,
+    /// The port of shard 0; shard n has the n-th one after it. None if shards have no ports.
+    pub shard_port_first: Option<u16>,
+    /// When it was made, on the node's monotonic clock.
+    pub since_us: u64,
+    /// Commands that ran since the connection was last looked at for a move, and how many of them each core's shards served.
+    pub traffic: Traffic,
+}
+
+/// Which core a connection's commands are for.
+#[derive(Default, Clone, Copy, Debug)]
+pub struct Traffic {
+    /// Commands for shards of the core that holds the connection.
+    pub here: u32,
+    /// Commands for shards of one other core.
+    pub there: u32,
+    /// That core.
+    pub other: CoreId,
+}
+
+/// Commands for one foreign shard.
+pub struct Run {
+    /// The shard.
+    pub shard: ShardId,
+    /// The commands.
+    pub calls: Vec<OwnedCall>,
+}
+
+/// What makes one reply of the parts' answers.
+pub enum Finish {
+    /// The only part's reply.
+    Reply,
+    /// The parts' replies, joined.
+    Join(Join),
+    /// Any part's reply that is not null.
+    Any,
+    /// WATCH: the numbers are remembered, the reply is OK.
+    Watch,
+    /// A function of the parts' data, which writes the reply.
+    Data(Box<dyn FnOnce(&mut Engine, &mut ClientState, Vec<Box<dyn Any + Send>>, &mut Vec<u8>) + Send>),
+}
+
+/// A request that waits for answers.
+pub struct Waiting {
+    /// Tells its answers from others'.
+    pub serial: u32,
+    /// The answers so far.
+    pub parts: Vec<Option<Answer>>,
+    /// How many are missing.
+    pub missing: usize,
+    /// What becomes of them.
+    pub finish: Finish,
+    /// Gates of this core's shards that the reply waits for.
+    pub gates: SmallVec<[Gate; 2]>,
+    /// Whether the reply is sent (CLIENT REPLY).
+    pub replies: bool,
+}
+
+impl ClientState {
+    /// The port of a shard; 0 if shards have none.
+    pub fn shard_port(&self, shard: ShardId) -> u16 {
+        self.shard_port_first.map_or(0, |first| first.saturating_add(shard.0))
+    }
+
+    /// Begins to wait for `parts` answers; the serial number that they carry.
+    pub fn wait(&mut self, parts: usize, finish: Finish) -> u32 {
+        assert!(self.waiting.is_none(), "one request of a connection runs at a time");
+        self.serial = self.serial.wrapping_add(1);
+        self.waiting = Some(Waiting {
+            serial: self.serial,
+            parts: (0..parts).map(|_| None).collect(),
+            missing: parts,
+            finish,
+            gates: SmallVec::new(),
+            replies: true,
+        });
+        self.serial
+    }
+}

@@ -1,0 +1,346 @@
+//! Requests that are not one shard's: split over shards, asked of all of them, transactions, the connection's own.
+
+use crate::resp::WireReply;
+use crate::route::{Join as ReplyJoin, KeyRange, Split};
+use crate::runtime::ring::SocketId;
+use crate::serve::client::{ClientState, Finish};
+use crate::serve::engine::Engine;
+use crate::serve::job::{Job, OwnedCall, Work};
+use crate::serve::message::Ticket;
+use bytes::Bytes;
+use ringkeep_shards::command::{Command, Door, Join, Keys, Run};
+use ringkeep_shards::ids::ShardId;
+use ringkeep_shards::port::ExecItem;
+use ringkeep_shards::reply::ReplySink;
+
+impl Engine {
+    /// Runs a request whose row does not say [`Run::Shard`].
+    #[allow(clippy::too_many_arguments, reason = "a request is its parts, borrowed apart")]
+    pub(super) fn elsewhere(
+        &mut self,
+        socket: SocketId,
+        state: &mut ClientState,
+        command: &'static Command,
+        list: &[&[u8]],
+        owned: &[(usize, Bytes)],
+        out: &mut Vec<u8>,
+        start: usize,
+    ) {
+        let before = out.len();
+        match command.run {
+            Run::Shard(_) => panic!("the caller looked"),
+            Run::PerKey(_, join) => self.per_key(socket, state, command, join, list, owned, out, start),
+            Run::EveryShard(_, join) => self.every_shard(socket, state, command, join, list, owned, out, start),
+            Run::Walk(_) => self.walk(socket, state, command, list, owned, out, start),
+            Run::Connection => self.on_connection(socket, state, command, list, out, start),
+            Run::Script | Run::Node => {
+                WireReply::new(out, state.session.protocol).error("ERR not there yet");
+                self.replied(state, out, start, before, None);
+            }
+            Run::Container => {
+                let text = format!("ERR wrong number of arguments for '{}' command", command.name);
+                WireReply::new(out, state.session.protocol).error(&text);
+                self.replied(state, out, start, before, None);
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a request is its parts, borrowed apart")]
+    fn per_key(
+        &mut self,
+        socket: SocketId,
+        state: &mut ClientState,
+        command: &'static Command,
+        join: Join,
+        list: &[&[u8]],
+        owned: &[(usize, Bytes)],
+        out: &mut Vec<u8>,
+        start: usize,
+    ) {
+        let Keys::Range { first, last, step } = command.keys else { panic!("{} works key by key", command.name) };
+        let range = KeyRange { first: first as usize, last: isize::from(last), step: step as usize };
+        let split = match state.session.door {
+            Door::Server if self.shard_count() > 1 => Split::new(list, range, &self.map),
+            _ => None,
+        };
+        let Some(split) = split.filter(|split| split.parts.len() > 1) else {
+            return self.as_one(socket, state, command, list, owned, out, start);
+        };
+        let finish = Finish::Join(match join {
+            Join::Sum => ReplyJoin::Sum,
+            Join::Interleave => ReplyJoin::Interleave(split.owners.clone()),
+            Join::AllOk => ReplyJoin::AllOk,
+            Join::Concat => ReplyJoin::Concat,
+        });
+        let parts = (0..split.parts.len())
+            .map(|part| {
+                let arguments = split.request(part, list);
+                (split.parts[part].shard, Work::Calls(vec![OwnedCall::new(command, &arguments, &[])]))
+            })
+            .collect();
+        self.wait_for_all(socket, state, parts, finish);
+    }
+
+    /// A request that could be split, of which one shard owns all keys.
+    #[allow(clippy::too_many_arguments, reason = "a request is its parts, borrowed apart")]
+    fn as_one(
+        &mut self,
+        socket: SocketId,
+        state: &mut ClientState,
+        command: &'static Command,
+        list: &[&[u8]],
+        owned: &[(usize, Bytes)],
+        out: &mut Vec<u8>,
+        start: usize,
+    ) {
+        let before = out.len();
+        let mut reply = WireReply::new(out, state.session.protocol);
+        match self.shard_for(state, command, list, &mut reply) {
+            Some(shard) => self.in_shard(socket, state, command, shard, list, owned, out, start),
+            None => self.replied(state, out, start, before, None),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "a request is its parts, borrowed apart")]
+    fn every_shard(
+        &mut self,
+        socket: SocketId,
+        state: &mut ClientState,
+        command: &'static Command,
+        join: Join,
+        list: &[&[u8]],
+        owned: &[(usize, Bytes)],
+        out: &mut Vec<u8>,
+        start: usize,
+    ) {
+        match state.session.door {
+            Door::Shard(shard) => self.in_shard(socket, state, command, shard, list, owned, out, start),
+            Door::Server if self.shard_count() == 1 => {
+                self.in_shard(socket, state, command, ShardId(0), list, owned, out, start);
+            }
+            Door::Server => {
+                let finish = Finish::Join(match join {
+                    Join::Sum => ReplyJoin::Sum,
+                    Join::AllOk => ReplyJoin::AllOk,
+                    Join::Concat => ReplyJoin::Concat,
+                    Join::Interleave => panic!("{} has no keys to interleave", command.name),
+                });
+                let parts = (0..self.shard_count())
+                    .map(|shard| (ShardId(shard), Work::Calls(vec![OwnedCall::new(command, list, owned)])))
+                    .collect();
+                self.wait_for_all(socket, state, parts, finish);
+            }
+        }
+    }
+
+    /// SCAN goes to the shard that its cursor names; RANDOMKEY asks all.
+    #[allow(clippy::too_many_arguments, reason = "a request is its parts, borrowed apart")]
+    fn walk(
+        &mut self,
+        socket: SocketId,
+        state: &mut ClientState,
+        command: &'static Command,
+        list: &[&[u8]],
+        owned: &[(usize, Bytes)],
+        out: &mut Vec<u8>,
+        start: usize,
+    ) {
+        if command.name == "randomkey" && self.shard_count() > 1 && state.session.door == Door::Server {
+            let parts = (0..self.shard_count())
+                .map(|shard| (ShardId(shard), Work::Calls(vec![OwnedCall::new(command, list, owned)])))
+                .collect();
+            return self.wait_for_all(socket, state, parts, Finish::Any);
+        }
+        let shard = match state.session.door {
+            Door::Shard(shard) => shard,
+            Door::Server => self.cursor_shard(list),
+        };
+        self.in_shard(socket, state, command, shard, list, owned, out, start);
+    }
+
+    /// The shard that a SCAN's cursor names. What is no cursor goes to the first one, which says so.
+    fn cursor_shard(&self, list: &[&[u8]]) -> ShardId {
+        let number = list.get(1).and_then(|cursor| std::str::from_utf8(cursor).ok()?.parse::<u64>().ok());
+        let shard = number.map_or(0, |number| number % 1024);
+        ShardId(if shard < u64::from(self.shard_count()) { shard as u16 } else { 0 })
+    }
+
+    fn on_connection(
+        &mut self,
+        socket: SocketId,
+        state: &mut ClientState,
+        command: &'static Command,
+        list: &[&[u8]],
+        out: &mut Vec<u8>,
+        start: usize,
+    ) {
+        let before = out.len();
+        match command.name {
+            "exec" => return self.exec(socket, state, out, start),
+            "watch" if state.session.transaction.is_none() => return self.watch(socket, state, list, out, start),
+            "discard" if state.session.transaction.is_some() => {
+                state.session.transaction = None;
+                self.unwatch(state);
+                WireReply::new(out, state.session.protocol).ok();
+            }
+            "unwatch" => {
+                self.unwatch(state);
+                WireReply::new(out, state.session.protocol).ok();
+            }
+            _ => {
+                if command.name == "reset" {
+                    self.unwatch(state);
+                }
+                let mut reply = WireReply::new(out, state.session.protocol);
+                ringkeep_shards::command::run_on_connection(command, &mut state.session, list, &mut reply);
+            }
+        }
+        self.replied(state, out, start, before, None);
+    }
+
+    /// Ends every watch of the connection.
+    pub fn unwatch(&mut self, state: &mut ClientState) {
+        let mut watched = std::mem::take(&mut state.session.watched);
+        while let Some(&(shard, _)) = watched.first() {
+            let keys;
+            (keys, watched) = watched.into_iter().partition::<Vec<_>, _>(|&(other, _)| other == shard);
+            let watches = keys.into_iter().map(|(_, key)| key).collect();
+            let ticket = Ticket { core: self.core, socket: None, serial: 0, part: 0 };
+            let job = Job::new(shard, state.session.db, state.session.protocol, Work::Unwatch(watches));
+            self.give(ticket, job);
+        }
+    }
+
+    fn watch(
+        &mut self,
+        socket: SocketId,
+        state: &mut ClientState,
+        list: &[&[u8]],
+        out: &mut Vec<u8>,
+        start: usize,
+    ) {
+        let before = out.len();
+        let mut parts: Vec<(ShardId, Vec<Vec<u8>>)> = Vec::new();
+        for key in &list[1..] {
+            let shard = self.map.shard_of(key);
+            if let Door::Shard(own) = state.session.door {
+                if shard != own {
+                    let text = self.moved_text(state, key, shard);
+                    WireReply::new(out, state.session.protocol).error(&text);
+                    return self.replied(state, out, start, before, None);
+                }
+            }
+            let known = state.session.watched.iter().any(|(_, watched)| watched.db == state.session.db && watched.key == *key);
+            if known {
+                continue;
+            }
+            match parts.iter_mut().find(|(other, _)| *other == shard) {
+                Some((_, keys)) => keys.push(key.to_vec()),
+                None => parts.push((shard, vec![key.to_vec()])),
+            }
+        }
+        if parts.is_empty() {
+            WireReply::new(out, state.session.protocol).ok();
+            return self.replied(state, out, start, before, None);
+        }
+        let parts = parts.into_iter().map(|(shard, keys)| (shard, Work::Watch(keys))).collect();
+        self.wait_for_all(socket, state, parts, Finish::Watch);
+    }
+
+    fn exec(&mut self, socket: SocketId, state: &mut ClientState, out: &mut Vec<u8>, start: usize) {
+        let before = out.len();
+        let Some(queue) = state.session.transaction.take() else {
+            WireReply::new(out, state.session.protocol).error("ERR EXEC without MULTI");
+            return self.replied(state, out, start, before, None);
+        };
+        if queue.aborted {
+            self.unwatch(state);
+            WireReply::new(out, state.session.protocol)
+                .error("EXECABORT Transaction discarded because of previous errors.");
+            return self.replied(state, out, start, before, None);
+        }
+        match self.exec_plan(state, queue.commands) {
+            Err(text) => {
+                self.unwatch(state);
+                WireReply::new(out, state.session.protocol).error(&text);
+                self.replied(state, out, start, before, None);
+            }
+            Ok((shard, items, session)) => {
+                let watches = std::mem::take(&mut state.session.watched).into_iter().map(|(_, key)| key).collect();
+                // A SELECT inside takes effect even if the transaction turns out to be nil only where the database stays the
+                // same; a changed watched key must not move the connection.
+                if let Some(session) = session {
+                    state.session = session;
+                    state.session.watched.clear();
+                }
+                self.wait_for(socket, state, shard, Work::Exec { items, watches });
+            }
+        }
+    }
+
+    /// Where a transaction runs, and as what. Commands of the connection itself are run on a copy of its session.
+    #[allow(clippy::type_complexity, reason = "used once, right above")]
+    fn exec_plan(
+        &self,
+        state: &ClientState,
+        commands: Vec<(&'static Command, Vec<Vec<u8>>)>,
+    ) -> Result<(ShardId, Vec<ExecItem>, Option<ringkeep_shards::command::Session>), String> {
+        let mut shard = match state.session.door {
+            Door::Shard(shard) => Some(shard),
+            Door::Server if self.shard_count() == 1 => Some(ShardId(0)),
+            Door::Server => None,
+        };
+        let mut join = |other: ShardId| match shard {
+            Some(shard) if shard != other => Err(CROSS_SHARD_EXEC.to_owned()),
+            _ => {
+                shard = Some(other);
+                Ok(())
+            }
+        };
+        for (other, _) in &state.session.watched {
+            join(*other)?;
+        }
+        let mut session = state.session.clone();
+        let mut items = Vec::with_capacity(commands.len());
+        for (command, arguments) in commands {
+            let list: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+            match command.run {
+                Run::Shard(_) | Run::PerKey(..) => {
+                    for position in command.key_positions(&list).into_iter().flatten() {
+                        join(self.map.shard_of(list[position]))?;
+                    }
+                }
+                Run::EveryShard(..) | Run::Walk(_) => {
+                    if self.shard_count() > 1 && state.session.door == Door::Server {
+                        return Err(CROSS_SHARD_EXEC.to_owned());
+                    }
+                }
+                Run::Connection => {
+                    let mut bytes = Vec::new();
+                    let mut reply = WireReply::new(&mut bytes, session.protocol);
+                    ringkeep_shards::command::run_on_connection(command, &mut session, &list, &mut reply);
+                    items.push(ExecItem::Reply(bytes));
+                    continue;
+                }
+                Run::Script => {}
+                Run::Node | Run::Container => {
+                    let mut bytes = Vec::new();
+                    let text = format!("ERR {} does not run inside a transaction here", command.name);
+                    WireReply::new(&mut bytes, session.protocol).error(&text);
+                    items.push(ExecItem::Reply(bytes));
+                    continue;
+                }
+            }
+            items.push(ExecItem::Run { command, db: session.db, arguments });
+        }
+        Ok((shard.unwrap_or(ShardId(0)), items, Some(session)))
+    }
+
+    fn moved_text(&self, state: &ClientState, key: &[u8], shard: ShardId) -> String {
+        let (host, port) = crate::serve::cluster::shard_address(state, shard);
+        format!("MOVED {} {host}:{port}", ringkeep_shards::slots::slot_of(key).0)
+    }
+}
+
+const CROSS_SHARD_EXEC: &str =
+    "CROSSSLOT Keys of this transaction don't live in one shard, and transactions over several shards are not there yet";

@@ -1,0 +1,71 @@
+//! Work for a shard that cannot be done where the request's bytes are: it owns its arguments.
+
+use bytes::Bytes;
+use ringkeep_shards::command::Command;
+use ringkeep_shards::ids::{Batch, ShardId};
+use ringkeep_shards::port::{ExecItem, WatchedKey};
+use ringkeep_shards::reply::Protocol;
+use smallvec::SmallVec;
+
+/// One command with arguments of its own.
+pub struct OwnedCall {
+    /// The row.
+    pub command: &'static Command,
+    /// The arguments; large ones without a copy.
+    pub arguments: SmallVec<[Bytes; 4]>,
+}
+
+impl OwnedCall {
+    /// Copies the arguments that are not owned yet.
+    pub fn new(command: &'static Command, list: &[&[u8]], owned: &[(usize, Bytes)]) -> Self {
+        let own = |position: usize| owned.iter().find(|(at, _)| *at == position).map(|(_, bytes)| bytes.clone());
+        let arguments = list
+            .iter()
+            .enumerate()
+            .map(|(position, argument)| own(position).unwrap_or_else(|| Bytes::copy_from_slice(argument)))
+            .collect();
+        OwnedCall { command, arguments }
+    }
+}
+
+/// What a job does.
+pub enum Work {
+    /// Commands, one after the other.
+    Calls(Vec<OwnedCall>),
+    /// EXEC.
+    Exec {
+        /// Its commands.
+        items: Vec<ExecItem>,
+        /// The keys it watched.
+        watches: Vec<WatchedKey>,
+    },
+    /// WATCH.
+    Watch(Vec<Vec<u8>>),
+    /// The end of watches; nobody waits for the answer.
+    Unwatch(Vec<WatchedKey>),
+}
+
+/// Work for one shard.
+pub struct Job {
+    /// The shard.
+    pub shard: ShardId,
+    /// The connection's database.
+    pub db: u8,
+    /// The connection's protocol.
+    pub protocol: Protocol,
+    /// The work.
+    pub work: Work,
+    /// How many of its calls are done, when a cold value made it wait.
+    pub done: usize,
+    /// The replies so far.
+    pub replies: Vec<u8>,
+    /// The newest batch that the replies so far depend on.
+    pub gate: Batch,
+}
+
+impl Job {
+    /// Work that nothing was done of yet.
+    pub fn new(shard: ShardId, db: u8, protocol: Protocol, work: Work) -> Self {
+        Job { shard, db, protocol, work, done: 0, replies: Vec::new(), gate: Batch(0) }
+    }
+}

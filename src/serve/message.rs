@@ -1,0 +1,48 @@
+//! What cores say to each other.
+
+use crate::runtime::connection::MovedConnection;
+use crate::runtime::ring::SocketId;
+use crate::serve::client::Client;
+use crate::serve::engine::Engine;
+use crate::serve::job::Job;
+use ringkeep_shards::ids::CoreId;
+use ringkeep_shards::port::WatchedKey;
+use std::any::Any;
+
+/// Which part of which request an answer is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ticket {
+    /// The core that holds the connection.
+    pub core: CoreId,
+    /// The connection; none if nobody waits for the answer.
+    pub socket: Option<SocketId>,
+    /// The connection's count of waits, so that a late answer is told from this one's.
+    pub serial: u32,
+    /// The part of the request.
+    pub part: u16,
+}
+
+/// An answer to a part of a request.
+pub enum Answer {
+    /// Replies, encoded, in the connection's protocol.
+    Reply(Vec<u8>),
+    /// The numbers of watched keys.
+    Watched(Vec<WatchedKey>),
+    /// What a question found out.
+    Data(Box<dyn Any + Send>),
+}
+
+/// A question that every core can be asked.
+pub type Question = Box<dyn FnOnce(&mut Engine) -> Box<dyn Any + Send> + Send>;
+
+/// A message from one core to another.
+pub enum Message {
+    /// Work for a shard of that core.
+    Job(Ticket, Job),
+    /// A question to the core.
+    Ask(Ticket, Question),
+    /// The answer to either; its gates are open.
+    Answer(Ticket, Answer),
+    /// A connection that goes to live there.
+    Moved(Box<MovedConnection<Client>>),
+}

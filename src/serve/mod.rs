@@ -1,0 +1,9 @@
+//! Requests between connections and shards: where each one runs, what waits for what. No sockets, no files.
+
+pub mod client;
+mod cluster;
+mod elsewhere;
+pub mod engine;
+pub mod job;
+pub mod local;
+pub mod message;
