@@ -249,7 +249,8 @@ impl Drop for Load {
         }
         let deadline = Instant::now() + Duration::from_secs(2);
         while owing > 0 && Instant::now() < deadline && self.wait().is_ok() {
-            owing = owing.saturating_sub(self.ring.completion().filter(|entry| entry.user_data() & SEND_MARK == 0).count());
+            owing =
+                owing.saturating_sub(self.ring.completion().filter(|entry| entry.user_data() & SEND_MARK == 0).count());
         }
         if owing > 0 {
             for connection in self.connections.drain(..) {

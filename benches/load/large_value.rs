@@ -84,7 +84,10 @@ fn time_set(server: &Server, value: &[u8]) -> Result<f64, String> {
     let start = Instant::now();
     let head = format!("*3\r\n$3\r\nSET\r\n$5\r\nlarge\r\n${}\r\n", value.len());
     let mut reply = [0; 5];
-    let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(value)).and_then(|()| stream.write_all(b"\r\n"));
+    let sent = stream
+        .write_all(head.as_bytes())
+        .and_then(|()| stream.write_all(value))
+        .and_then(|()| stream.write_all(b"\r\n"));
     sent.and_then(|()| stream.read_exact(&mut reply)).map_err(|error| format!("SET: {error}"))?;
     let seconds = start.elapsed().as_secs_f64();
     if &reply != b"+OK\r\n" {

@@ -39,10 +39,17 @@ pub struct Row {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let rows: Vec<Row> = [throughput::rows(), shards::rows(), large_value::rows(), memory::rows(), restart::rows(), tail_latency::rows()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let rows: Vec<Row> = [
+        throughput::rows(),
+        shards::rows(),
+        large_value::rows(),
+        memory::rows(),
+        restart::rows(),
+        tail_latency::rows(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     if arguments.list {
         rows.iter().for_each(|row| println!("{}", row.name));
         return ExitCode::SUCCESS;

@@ -43,7 +43,8 @@ pub fn median(values: &[f64]) -> f64 {
 impl Report {
     /// Nothing yet.
     pub fn new() -> Report {
-        let header = format!("{:<26} {:<12} {:>8} {:>8}  {:<15} {:<5}", "row", "metric", "target", "median", "min..max", "");
+        let header =
+            format!("{:<26} {:<12} {:>8} {:>8}  {:<15} {:<5}", "row", "metric", "target", "median", "min..max", "");
         Report { lines: vec![header], below_target: 0, broken: 0 }
     }
 

@@ -113,7 +113,8 @@ fn cold(row: &Row, servers: &Servers, report: &mut Report) -> Result<(), String>
     for _ in 0..servers.arguments().pairs() {
         let hot = || RequestPool::new(Workload::Get, "", |random| random.below(keys));
         let without = run_once(&mut Load::connect(vec![group(&server, CONNECTIONS, hot())])?, servers)?;
-        resident.push(100.0 * make_cold(server.data(), pid).map_err(|error| format!("cannot make files cold: {error}"))?);
+        resident
+            .push(100.0 * make_cold(server.data(), pid).map_err(|error| format!("cannot make files cold: {error}"))?);
         let names: Vec<String> = (0..values).map(|_| name(random.below(values))).collect();
         let others = group(&server, COLD_CONNECTIONS, RequestPool::gets(names.into_iter(), COLD_VALUE_BYTES));
         let before = major_faults(pid).unwrap_or(0);

@@ -38,7 +38,14 @@ const ROWS: &[Throughput] = &[
     row("get pipeline 16", Workload::Get, 50, 16, None, &[(PerCpuSecond, AtLeast(1.25)), (PerSecond, Shown)]),
     row("set", Workload::Set, 50, 1, None, &[(PerCpuSecond, AtLeast(0.55)), (PerSecond, Shown)]),
     row("set pipeline 16", Workload::Set, 50, 16, None, &[(PerCpuSecond, AtLeast(1.0)), (PerSecond, AtLeast(0.9))]),
-    row("script of 7 pipeline 16", Workload::SevenGets, 50, 16, None, &[(PerCpuSecond, AtLeast(1.6)), (PerSecond, Shown)]),
+    row(
+        "script of 7 pipeline 16",
+        Workload::SevenGets,
+        50,
+        16,
+        None,
+        &[(PerCpuSecond, AtLeast(1.6)), (PerSecond, Shown)],
+    ),
     row("script of 7", Workload::SevenGets, 50, 1, None, &[(PerCpuSecond, Shown)]),
     row("script of 1 pipeline 16", Workload::OneGet, 50, 16, None, &[(PerCpuSecond, Shown)]),
     row("mget of 7 pipeline 16", Workload::Mget, 50, 16, None, &[(PerCpuSecond, Shown)]),
@@ -59,7 +66,8 @@ fn run(row: &Row, servers: &Servers, report: &mut Report) -> Result<(), String> 
     let pair = servers.pair(throughput.against)?;
     let mut sides = [&pair.ours, &pair.theirs].map(|server| throughput.side(server, pair.keys));
     let [ours, theirs] = &mut sides;
-    let (ours, theirs) = (ours.as_mut().map_err(|reason| reason.clone())?, theirs.as_mut().map_err(|reason| reason.clone())?);
+    let (ours, theirs) =
+        (ours.as_mut().map_err(|reason| reason.clone())?, theirs.as_mut().map_err(|reason| reason.clone())?);
     contest(throughput.row, throughput.checks, ours, theirs, servers.arguments(), report)
 }
 

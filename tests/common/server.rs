@@ -170,8 +170,7 @@ impl Server {
     /// The command that starts it, with its log as stdout and stderr.
     pub fn command(&self) -> Command {
         let configuration = self.directory.join("server.conf");
-        let mut lines: String =
-            self.options.settings.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
+        let mut lines: String = self.options.settings.iter().map(|(name, value)| format!("{name} {value}\n")).collect();
         let data = &self.data;
         let bind = self.options.bind.as_str();
         let port = self.port().to_string();

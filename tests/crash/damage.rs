@@ -170,7 +170,9 @@ fn a_flipped_bit_is_found_wherever_it_is() {
         image.flip(place, random.below(8) as u32);
         tried += 1;
         match start_on(&image, &mut server) {
-            Outcome::Serves { lost } => assert!(lost <= 1, "a bit flipped at {place:?}: {lost} writes are silently gone"),
+            Outcome::Serves { lost } => {
+                assert!(lost <= 1, "a bit flipped at {place:?}: {lost} writes are silently gone")
+            }
             Outcome::Refuses(log) => {
                 refused += 1;
                 names_the_place(&log, place);

@@ -1,8 +1,8 @@
 //! kill -9 under load, over and over, on the same files.
 
 use super::common::{Random, Reply, number_from_environment};
-use super::{seed, subject};
 use super::writer::Writer;
+use super::{seed, subject};
 use std::time::Duration;
 
 /// Kills of each test, unless the environment says otherwise.

@@ -33,7 +33,8 @@ impl Writer {
         };
         loop {
             let mut bytes = Vec::new();
-            let keys: Vec<String> = (0..1 + self.random.below(PIPELINE)).map(|_| self.next_request(&mut bytes)).collect();
+            let keys: Vec<String> =
+                (0..1 + self.random.below(PIPELINE)).map(|_| self.next_request(&mut bytes)).collect();
             if client.try_send_raw(&bytes).is_err() {
                 return Ok(());
             }
@@ -43,7 +44,9 @@ impl Writer {
                     Ok(Some(_)) => self.ledger.acknowledge(&key),
                     Ok(None) => return Ok(()),
                     // A reset is an end like any other; a timeout is not.
-                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Err(format!("{key}: {error}")),
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                        return Err(format!("{key}: {error}"));
+                    }
                     Err(_) => return Ok(()),
                 }
             }

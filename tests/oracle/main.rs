@@ -104,7 +104,9 @@ fn check_random(name: &str) {
         }
         let (shortest, differences) = minimise::shortest(&mut pair, protocol, steps);
         let Some(difference) = differences.first() else {
-            panic!("{name}: RINGKEEP_ORACLE_SEED={seed} differed once and not again: it depends on time or on what was before");
+            panic!(
+                "{name}: RINGKEEP_ORACLE_SEED={seed} differed once and not again: it depends on time or on what was before"
+            );
         };
         let listing: Vec<String> = shortest.iter().map(|step| format!("    {step}")).collect();
         panic!(

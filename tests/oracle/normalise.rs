@@ -54,7 +54,8 @@ pub fn is_newer_than(step: &Step, version: (u32, u32)) -> bool {
     };
     let word = |number: usize| arguments.get(number).map(|word| word.to_ascii_uppercase()).unwrap_or_default();
     version < (7, 2)
-        && (word(0) == b"WAITAOF" || (word(0) == b"CLIENT" && [&b"SETINFO"[..], b"NO-TOUCH"].contains(&word(1).as_slice())))
+        && (word(0) == b"WAITAOF"
+            || (word(0) == b"CLIENT" && [&b"SETINFO"[..], b"NO-TOUCH"].contains(&word(1).as_slice())))
 }
 
 fn same_sorted(wanted: &Reply, given: &Reply) -> bool {

@@ -135,7 +135,8 @@ impl fmt::Display for Step {
 fn write_arguments(f: &mut fmt::Formatter<'_>, arguments: &[Vec<u8>]) -> fmt::Result {
     for (number, argument) in arguments.iter().enumerate() {
         let blank = if number > 0 { " " } else { "" };
-        let plain = !argument.is_empty() && argument.iter().all(|byte| byte.is_ascii_graphic() && !b"\"\\'".contains(byte));
+        let plain =
+            !argument.is_empty() && argument.iter().all(|byte| byte.is_ascii_graphic() && !b"\"\\'".contains(byte));
         if plain {
             write!(f, "{blank}{}", argument.escape_ascii())?;
         } else {

@@ -38,7 +38,8 @@ pub fn generate(random: &mut Random, steps: &mut Vec<Step>) {
         }
         19 => {
             const OFFSETS: [&str; 6] = ["-1", "536870912", "9223372036854775807", "abc", "0", ""];
-            let offset = if random.one_in(4) { OFFSETS[random.below(6)].to_owned() } else { random.below(300).to_string() };
+            let offset =
+                if random.one_in(4) { OFFSETS[random.below(6)].to_owned() } else { random.below(300).to_string() };
             request!["SETRANGE", k, offset, value(random)]
         }
         20 => {

@@ -61,9 +61,12 @@ fn strangers_cannot_announce_much() {
 fn a_password_can_be_set_while_running() {
     let server = subject().start();
     let (mut before, mut setter) = (server.client(), server.client());
-    assert_eq!(before.run("AUTH x").error_text().as_deref(), Some(
-        "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
-    ));
+    assert_eq!(
+        before.run("AUTH x").error_text().as_deref(),
+        Some(
+            "ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?"
+        )
+    );
     assert!(setter.run("CONFIG SET requirepass secret").is_ok());
     assert_eq!(before.run("PING").text(), "PONG", "who is in stays in");
     let mut after = server.client();

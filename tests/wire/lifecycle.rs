@@ -90,7 +90,11 @@ fn everything_is_there_after_a_restart() {
     client.run("EVAL redis.call('SET','scripted','1') 0");
     std::thread::sleep(Duration::from_millis(10));
     for round in 0..3 {
-        if round % 2 == 0 { server.terminate(); } else { server.kill(); }
+        if round % 2 == 0 {
+            server.terminate();
+        } else {
+            server.kill();
+        }
         server.start();
         let mut client = server.client();
         assert_eq!(client.run("GET plain").text(), "value");

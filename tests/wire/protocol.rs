@@ -119,7 +119,8 @@ fn large_values_come_back_whole() {
     let mut client = server.client();
     let mut random = Random::new(5);
     for bytes in [16 << 10, (64 << 10) - 1, 1 << 20, (32 << 20) + 3] {
-        let value: Vec<u8> = std::iter::repeat_with(|| random.next().to_le_bytes()).take(bytes / 8 + 1).flatten().collect();
+        let value: Vec<u8> =
+            std::iter::repeat_with(|| random.next().to_le_bytes()).take(bytes / 8 + 1).flatten().collect();
         let value = &value[..bytes];
         assert!(client.command(&[b"SET", b"large".as_slice(), value]).is_ok());
         let reply = client.command(&["GET", "large"]);

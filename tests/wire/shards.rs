@@ -78,7 +78,8 @@ fn what_spans_shards_and_cannot_yet_is_refused_whole() {
     let server = start();
     let ports = ports_of_slots(&server);
     let port = |name: &str| ports[usize::from(redis_keyslot(name.as_bytes()))];
-    let (here, there) = ("here", (0..).map(|n| format!("there{n}")).find(|name| port(name) != port("here")).expect("endless"));
+    let (here, there) =
+        ("here", (0..).map(|n| format!("there{n}")).find(|name| port(name) != port("here")).expect("endless"));
     let there = there.as_str();
     let mut client = server.client();
     assert!(client.command(&["MSET", here, "1", there, "2"]).is_ok());
