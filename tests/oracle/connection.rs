@@ -1,0 +1,254 @@
+//! The connection and the server: PING, HELLO, CLIENT, CONFIG, COMMAND, and requests that nobody knows.
+
+use super::common::Random;
+use super::generate::{integer, value};
+use super::step::Step;
+use crate::request;
+
+/// Adds a random command.
+pub fn generate(random: &mut Random, steps: &mut Vec<Step>) {
+    let step = match random.below(16) {
+        0 => request!["PING"],
+        1 => request!["PING", value(random)],
+        2 => request!["ECHO", value(random)],
+        3 => request!["SELECT", random.below(18).to_string()],
+        4 => request!["CLIENT", "SETNAME", random.pick(&["name", "with blank", "", "a-b_c", "new\nline"])],
+        5 => request!["CLIENT", "GETNAME"],
+        6 => request!["CLIENT", "ID"],
+        7 => request!["RESET"],
+        8 => request!["HELLO", random.pick(&["2", "3", "4", "1", "abc"])],
+        9 => request!["BOGUS", value(random), integer(random)],
+        10 => request!["CLIENT", random.pick(&["BOGUS", "getname", "NO-EVICT", "UNBLOCK"])],
+        11 => request!["COMMAND", "GETKEYS", "MSET", "a", "1", "b", integer(random)],
+        12 => request!["CONFIG", "GET", random.pick(&["appendonly-none", "bogus*", "dat[a]bases"])],
+        13 => request!["SET", "k0", value(random)],
+        14 => request!["DBSIZE"],
+        _ => request!["TIME"],
+    };
+    steps.push(step);
+}
+
+/// Edge cases.
+pub const EDGES: &str = r#"
+PING
+PING hello
+PING a b
+ping
+ECHO
+ECHO hello
+ECHO a b
+ECHO ""
+ECHO "\x00\r\n"
+TIME
+TIME x
+BOGUS
+BOGUS a b c
+bogus "a b" "\r\n"
+"" a
+"line\r\nbreak" x
+BOGUS aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa b c d
+BOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUSBOGUS x
+GET|SET k
+
+HELLO
+HELLO 2
+HELLO 3
+HELLO 1
+HELLO 4
+HELLO abc
+HELLO 3 SETNAME
+HELLO 3 SETNAME name
+CLIENT GETNAME
+HELLO 3 SETNAME "bad name"
+CLIENT GETNAME
+HELLO 3 AUTH default
+HELLO 3 AUTH default nopass
+HELLO 3 AUTH bogus nopass
+HELLO 2 BOGUS
+HELLO 3 SETNAME one SETNAME two
+CLIENT GETNAME
+HELLO 2
+
+AUTH
+AUTH pass
+AUTH default pass
+AUTH bogus pass
+AUTH a b c
+
+CLIENT
+CLIENT BOGUS
+CLIENT ID
+CLIENT ID x
+CLIENT GETNAME
+CLIENT SETNAME
+CLIENT SETNAME name
+CLIENT GETNAME
+CLIENT SETNAME "a b"
+CLIENT SETNAME ""
+CLIENT GETNAME
+CLIENT SETNAME "x\x00"
+CLIENT SETINFO
+CLIENT SETINFO LIB-NAME lib
+CLIENT SETINFO LIB-VER 1.0
+CLIENT SETINFO BOGUS x
+CLIENT SETINFO lib-name "a b"
+CLIENT INFO
+CLIENT LIST
+CLIENT LIST TYPE normal
+CLIENT LIST TYPE bogus
+CLIENT LIST TYPE
+CLIENT LIST BOGUS
+CLIENT LIST ID
+CLIENT LIST ID abc
+CLIENT LIST ID 999999999
+CLIENT NO-EVICT
+CLIENT NO-EVICT on
+CLIENT NO-EVICT off
+CLIENT NO-EVICT maybe
+CLIENT NO-TOUCH on
+CLIENT NO-TOUCH maybe
+CLIENT REPLY
+CLIENT REPLY BOGUS
+CLIENT REPLY on
+CLIENT PAUSE
+CLIENT PAUSE abc
+CLIENT PAUSE -1
+CLIENT PAUSE 10 BOGUS
+CLIENT UNPAUSE
+CLIENT UNPAUSE x
+CLIENT UNBLOCK
+CLIENT UNBLOCK abc
+CLIENT UNBLOCK 999999999
+CLIENT UNBLOCK 999999999 TIMEOUT
+CLIENT UNBLOCK 999999999 BOGUS
+CLIENT KILL
+CLIENT KILL 1.2.3.4:5
+CLIENT KILL ID
+CLIENT KILL ID abc
+CLIENT KILL ID 0
+CLIENT KILL ID 999999999
+CLIENT KILL TYPE bogus
+CLIENT KILL ADDR 1.2.3.4:5
+CLIENT KILL LADDR 1.2.3.4:5
+CLIENT KILL USER bogus
+CLIENT KILL SKIPME maybe ID 999999999
+CLIENT KILL ID 999999999 SKIPME no
+CLIENT KILL BOGUS x
+CLIENT HELP
+
+SELECT 5
+SET k v
+MULTI
+RESET
+SELECT 5
+GET k
+CLIENT SETNAME name
+RESET
+CLIENT GETNAME
+GET k
+RESET x
+
+QUIT
+
+QUIT extra
+
+CONFIG
+CONFIG BOGUS
+CONFIG GET
+CONFIG GET nothing-like-this
+CONFIG GET databases
+CONFIG GET DATABASES
+CONFIG SET
+CONFIG SET databases
+CONFIG SET bogus-setting 1
+CONFIG SET maxmemory abc
+CONFIG SET timeout -1
+CONFIG SET timeout 0
+CONFIG SET port 1 bogus-setting 2
+CONFIG SET timeout 5 timeout 6
+CONFIG RESETSTAT
+CONFIG RESETSTAT x
+CONFIG HELP
+
+COMMAND COUNT x
+COMMAND BOGUS
+COMMAND INFO bogus
+COMMAND INFO get bogus
+COMMAND INFO get
+COMMAND INFO set mset incr del exists
+COMMAND INFO expire object|encoding select ping
+COMMAND INFO eval evalsha
+COMMAND GETKEYS
+COMMAND GETKEYS get
+COMMAND GETKEYS get k
+COMMAND GETKEYS get k extra
+COMMAND GETKEYS bogus k
+COMMAND GETKEYS ping
+COMMAND GETKEYS mset a 1 b 2
+COMMAND GETKEYS mset a 1 b
+COMMAND GETKEYS eval "return 1" 2 a b c
+COMMAND GETKEYS eval "return 1" 3 a b
+COMMAND GETKEYS eval "return 1" 0
+COMMAND GETKEYS eval "return 1" -1
+COMMAND GETKEYS eval "return 1" abc
+COMMAND GETKEYS bitop and d a b
+COMMAND GETKEYS object encoding k
+COMMAND GETKEYS set k v EX 10
+COMMAND GETKEYS copy a b
+COMMAND GETKEYS lcs a b
+COMMAND GETKEYSANDFLAGS set k v
+COMMAND GETKEYSANDFLAGS get k
+COMMAND GETKEYSANDFLAGS copy a b REPLACE
+COMMAND GETKEYSANDFLAGS mset a 1 b 2
+COMMAND GETKEYSANDFLAGS getdel k
+COMMAND GETKEYSANDFLAGS bitop and d a b
+COMMAND LIST FILTERBY PATTERN getex
+COMMAND LIST FILTERBY PATTERN bogus*
+COMMAND LIST FILTERBY MODULE none
+COMMAND LIST FILTERBY ACLCAT bogus
+COMMAND LIST FILTERBY BOGUS x
+COMMAND LIST BOGUS
+COMMAND DOCS bogus
+COMMAND HELP
+
+LASTSAVE
+LASTSAVE x
+ROLE
+ROLE x
+WAIT
+WAIT 0
+WAIT 0 0
+WAIT abc 0
+WAIT 0 abc
+WAIT 0 -1
+SLOWLOG
+SLOWLOG RESET
+SLOWLOG LEN
+SLOWLOG GET abc
+SLOWLOG GET -2
+SLOWLOG GET 1 2
+SLOWLOG BOGUS
+SLOWLOG HELP
+LATENCY
+LATENCY BOGUS
+LATENCY LATEST
+LATENCY HISTORY
+LATENCY HISTORY none
+LATENCY RESET
+LATENCY HISTOGRAM bogus
+LATENCY HELP
+MODULE LIST
+MODULE BOGUS
+DEBUG
+DEBUG SLEEP
+DEBUG SLEEP 0
+DEBUG OBJECT missing
+DEBUG SET-ACTIVE-EXPIRE
+SAVE x
+BGSAVE bogus
+SHUTDOWN BOGUS
+SHUTDOWN ABORT
+CLUSTER INFO
+CLUSTER KEYSLOT k
+MEMORY DOCTOR
+"#;

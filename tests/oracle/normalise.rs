@@ -1,0 +1,131 @@
+//! Replies that may differ between two right servers, and what must still hold for them.
+
+use super::common::Reply;
+use super::step::Step;
+
+/// How the replies to a request are compared.
+pub enum Comparison {
+    /// Byte by byte. Every request that is not listed.
+    Bytes,
+    /// By this.
+    By(fn(&Reply, &Reply) -> bool),
+}
+
+/// Two servers take the same request a little apart, so what is counted in seconds may differ by one, in milliseconds by this.
+const MILLISECONDS_APART_MAX: i64 = 2_000;
+
+/// How to compare the replies to this request, of which the real server's is `wanted`.
+pub fn comparison(arguments: &[Vec<u8>], wanted: &Reply) -> Comparison {
+    // Errors are always compared whole, but for those that name an internal place.
+    if wanted.error_text().is_some() {
+        return Comparison::Bytes;
+    }
+    let words: Vec<String> =
+        arguments.iter().take(2).map(|word| String::from_utf8_lossy(word).to_ascii_uppercase()).collect();
+    let second = words.get(1).map_or("", String::as_str);
+    match words.first().map_or("", String::as_str) {
+        // No order is promised.
+        "KEYS" => Comparison::By(same_sorted),
+        // Where a cursor stands is the server's own business; `scanall` compares what it gives in the end.
+        "SCAN" => Comparison::By(same_shape),
+        // Any key will do; whether there is one is the same.
+        "RANDOMKEY" => Comparison::By(same_shape),
+        // What is left is counted from each server's own now.
+        "TTL" | "EXPIRETIME" => Comparison::By(close_in_seconds),
+        "PTTL" | "PEXPIRETIME" => Comparison::By(close_in_milliseconds),
+        // The clock, ids, addresses, measures of each server's own memory.
+        "TIME" | "LASTSAVE" | "INFO" | "MEMORY" | "ROLE" => Comparison::By(same_shape),
+        "CLIENT" if matches!(second, "ID" | "INFO" | "LIST") => Comparison::By(same_shape),
+        "OBJECT" if matches!(second, "IDLETIME" | "FREQ") => Comparison::By(same_shape),
+        // Version, id and mode are each server's own; the protocol and the fields' names are not.
+        "HELLO" => Comparison::By(same_hello),
+        // Help is prose.
+        _ if second == "HELP" => Comparison::By(same_kind),
+        // Inside EXEC or a script the above come as parts, and the request does not say where.
+        "EXEC" => Comparison::By(same_but_for_numbers_of_time),
+        _ => Comparison::Bytes,
+    }
+}
+
+/// Is this something that only servers after `version` know? Ringkeep speaks 7.2; an older reference cannot judge it.
+pub fn is_newer_than(step: &Step, version: (u32, u32)) -> bool {
+    let Step::Request { arguments, .. } = step else {
+        return false;
+    };
+    let word = |number: usize| arguments.get(number).map(|word| word.to_ascii_uppercase()).unwrap_or_default();
+    version < (7, 2)
+        && (word(0) == b"WAITAOF"
+            || (word(0) == b"CLIENT" && [&b"SETINFO"[..], b"NO-TOUCH"].contains(&word(1).as_slice())))
+}
+
+fn same_sorted(wanted: &Reply, given: &Reply) -> bool {
+    let (Reply::Array(wanted), Reply::Array(given)) = (wanted, given) else {
+        return wanted == given;
+    };
+    let (mut wanted, mut given) = (wanted.clone(), given.clone());
+    wanted.sort();
+    given.sort();
+    wanted == given
+}
+
+/// The same type at the top.
+fn same_kind(wanted: &Reply, given: &Reply) -> bool {
+    std::mem::discriminant(wanted) == std::mem::discriminant(given)
+}
+
+/// The same types of the outer two levels; a null is not a value.
+fn same_shape(wanted: &Reply, given: &Reply) -> bool {
+    match (wanted, given) {
+        (Reply::Array(wanted), Reply::Array(given)) if wanted.len() == given.len() => {
+            wanted.iter().zip(given).all(|(wanted, given)| same_kind(wanted, given))
+        }
+        _ => same_kind(wanted, given) && !matches!(wanted, Reply::Array(_)),
+    }
+}
+
+fn close(wanted: &Reply, given: &Reply, apart_max: i64) -> bool {
+    match (wanted, given) {
+        // -1 and -2 are no times.
+        (Reply::Integer(wanted), Reply::Integer(given)) if *wanted >= 0 && *given >= 0 => {
+            wanted.abs_diff(*given) <= apart_max as u64
+        }
+        _ => wanted == given,
+    }
+}
+
+fn close_in_seconds(wanted: &Reply, given: &Reply) -> bool {
+    close(wanted, given, 1 + MILLISECONDS_APART_MAX / 1_000)
+}
+
+fn close_in_milliseconds(wanted: &Reply, given: &Reply) -> bool {
+    close(wanted, given, MILLISECONDS_APART_MAX)
+}
+
+fn same_hello(wanted: &Reply, given: &Reply) -> bool {
+    if !same_kind(wanted, given) {
+        return false;
+    }
+    let (wanted, given) = (wanted.elements(), given.elements());
+    wanted.len() <= given.len()
+        && wanted.chunks(2).all(|pair| {
+            let other = given.chunks(2).find(|other| other[0] == pair[0]);
+            other.is_some_and(|other| match pair[0].bytes() {
+                Some(b"version" | b"id") => same_kind(&pair[1], &other[1]),
+                _ => pair[1] == other[1],
+            })
+        })
+}
+
+/// For EXEC: the parts are the same, but for integers so large that only a time can be meant, keys in no promised order, and
+/// parts whose shape alone is promised.
+fn same_but_for_numbers_of_time(wanted: &Reply, given: &Reply) -> bool {
+    match (wanted, given) {
+        (Reply::Array(parts), Reply::Array(others)) => {
+            parts.len() == others.len()
+                && (parts.iter().zip(others).all(|(part, other)| same_but_for_numbers_of_time(part, other))
+                    || same_sorted(wanted, given))
+        }
+        (Reply::Integer(number), Reply::Integer(_)) if *number > 500 => close_in_milliseconds(wanted, given),
+        _ => wanted == given,
+    }
+}

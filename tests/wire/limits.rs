@@ -1,0 +1,162 @@
+//! Bounds: what a client may make the server hold.
+
+use super::common::{Client, Reply, Server, encode, status_bytes};
+use super::{is_reference, subject};
+use std::time::{Duration, Instant};
+
+/// Waits until only one client is connected: the one that asks.
+fn wait_until_alone(client: &mut Client) {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        let list = client.run("CLIENT LIST").text();
+        if list.lines().count() == 1 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "still connected:\n{list}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn anonymous_bytes(server: &Server) -> u64 {
+    status_bytes(server.pid().expect("a running server"), "RssAnon").expect("RssAnon in /proc")
+}
+
+#[test]
+fn a_client_that_does_not_read_is_dropped() {
+    const VALUE_BYTES: usize = 100_000;
+    const REQUESTS: usize = 2_000;
+    let server = subject().setting("client-output-buffer-limit", "normal 4mb 0 0").start();
+    let mut other = server.client();
+    assert!(other.command(&["SET", "large", &"x".repeat(VALUE_BYTES)]).is_ok());
+    let before = anonymous_bytes(&server);
+    let mut deaf = server.client();
+    let mut bytes = Vec::new();
+    (0..REQUESTS).for_each(|_| encode(&mut bytes, &["GET", "large"]));
+    // The server may close in the middle of this.
+    let _ = deaf.try_send_raw(&bytes);
+    wait_until_alone(&mut other);
+    let after = anonymous_bytes(&server);
+    assert!(after < before + (64 << 20), "one deaf client cost {} MiB", (after - before) >> 20);
+    let received = drain(&mut deaf);
+    assert!(received < REQUESTS * VALUE_BYTES / 2, "all of it was sent after all: {received} bytes");
+    assert!(other.run("PING").text() == "PONG");
+}
+
+/// Bytes that still come, until the connection ends in whatever way.
+fn drain(client: &mut Client) -> usize {
+    let mut total = 0;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match std::io::Read::read(&mut client.stream(), &mut buffer) {
+            Ok(0) | Err(_) => return total,
+            Ok(count) => total += count,
+        }
+    }
+}
+
+#[test]
+fn a_request_larger_than_the_query_buffer_is_refused() {
+    let server = subject().setting("client-query-buffer-limit", "1mb").start();
+    let mut client = server.client();
+    let mut head = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$400000000\r\n".to_vec();
+    head.resize(3 << 20, b'x');
+    let mut refused = false;
+    for _ in 0..20 {
+        if client.try_send_raw(&head).is_err() {
+            refused = true;
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(refused, "60 MiB of one request were taken where 1 MiB is the limit");
+    let mut other = server.client();
+    wait_until_alone(&mut other);
+    assert_eq!(other.run("EXISTS k"), Reply::Integer(0));
+}
+
+#[test]
+fn many_arguments_announced_cost_nothing_until_they_come() {
+    let server = subject().start();
+    let mut other = server.client();
+    let before = anonymous_bytes(&server);
+    let clients: Vec<Client> = (0..50)
+        .map(|_| {
+            let mut client = server.client();
+            client.send_raw(b"*2147483647\r\n$3\r\nDEL\r\n$536870912\r\n");
+            client
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(other.run("PING").text(), "PONG");
+    let after = anonymous_bytes(&server);
+    assert!(after < before + (64 << 20), "50 announcements cost {} MiB", (after.saturating_sub(before)) >> 20);
+    drop(clients);
+    wait_until_alone(&mut other);
+}
+
+#[test]
+fn no_more_than_maxclients() {
+    let server = subject().setting("maxclients", "10").start();
+    // The connections that watched the server's start are gone when only one is left.
+    let mut first = server.client();
+    wait_until_alone(&mut first);
+    let mut clients: Vec<Client> = (0..9).map(|_| server.client()).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.run("PING").text(), "PONG"));
+    let mut refused = server.client();
+    let reply = refused.reply();
+    assert_eq!(reply.error_text().as_deref(), Some("ERR max number of clients reached"));
+    assert_eq!(refused.read_to_end(), b"");
+    // When one goes, there is room.
+    clients.pop();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let mut next = server.client();
+        let _ = next.try_send_raw(b"PING\r\n");
+        if next.try_reply().is_ok_and(|reply| reply.is_some_and(|(reply, _)| reply.bytes() == Some(b"PONG"))) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "no room although one has left");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn idle_clients_are_dropped_after_the_timeout() {
+    let server = subject().setting("timeout", "1").start();
+    let mut idle = server.client();
+    let mut busy = server.client();
+    assert_eq!(idle.run("PING").text(), "PONG");
+    let start = Instant::now();
+    let mut closed = false;
+    while start.elapsed() < Duration::from_secs(8) && !closed {
+        assert_eq!(busy.run("PING").text(), "PONG", "a client that asks is not idle");
+        closed = !idle.is_silent_for(Duration::from_millis(200));
+    }
+    assert!(closed, "idle for 8 s, where 1 s is allowed");
+    assert!(start.elapsed() > Duration::from_millis(900), "closed before its time");
+}
+
+#[test]
+fn writes_are_refused_over_maxmemory() {
+    let server = subject().start();
+    let mut client = server.client();
+    assert!(client.run("SET before 1").is_ok());
+    assert!(client.run("CONFIG SET maxmemory 1").is_ok());
+    let reply = client.run("SET after 1");
+    assert_eq!(reply.error_text().as_deref(), Some("OOM command not allowed when used memory > 'maxmemory'."));
+    assert_eq!(client.run("GET before").text(), "1");
+    assert_eq!(client.run("DEL before"), Reply::Integer(1));
+    assert!(client.run("CONFIG SET maxmemory 0").is_ok());
+    assert!(client.run("SET after 1").is_ok());
+}
+
+#[test]
+fn evicting_policies_are_refused() {
+    if is_reference() {
+        return;
+    }
+    let mut server = subject().setting("maxmemory-policy", "allkeys-lru").prepare();
+    let (status, log) = server.start_refused();
+    assert!(!status.success());
+    assert!(log.contains("maxmemory-policy"), "{log}");
+}
