@@ -2,6 +2,7 @@
 
 use super::host::ScriptHost;
 use super::source::{ScriptDigest, ScriptFlags, parse_shebang};
+use super::tail_calls::keep_lines;
 use super::vm::{Chunk, CompileError, RunEnd, Vm};
 use crate::reply::ReplySink;
 use hashbrown::HashTable;
@@ -208,7 +209,7 @@ impl ScriptEngine {
 
     fn compile(&mut self, source: &[u8]) -> Result<u32, ScriptError> {
         let (flags, text) = parse_shebang(source).map_err(ScriptError)?;
-        let chunk = self.vm.compile(text).map_err(|error| {
+        let chunk = self.vm.compile(&keep_lines(text)).map_err(|error| {
             let reason = match error {
                 CompileError::Syntax(message) => message,
                 CompileError::Memory => "not enough memory".into(),

@@ -29,7 +29,7 @@ pub(super) unsafe fn describe(thread: *mut lua_State, status: c_int, digest: &Sc
                 format!("ERR {name}: {:p}", lua_topointer(thread, -1))
             }
         };
-        match place(thread) {
+        match place(thread, &message) {
             Some((source, line)) => format!("{message} script: {digest}, on {source}:{line}."),
             None => message,
         }
@@ -43,7 +43,7 @@ unsafe fn text_at(thread: *mut lua_State) -> String {
 }
 
 /// Source and line of the function that raised; if that is no Lua function, of its caller.
-unsafe fn place(thread: *mut lua_State) -> Option<(String, c_int)> {
+unsafe fn place(thread: *mut lua_State, message: &str) -> Option<(String, c_int)> {
     let mut found = None;
     for level in 0..2 {
         // SAFETY: a `lua_Debug` of zeros is one; Lua fills it in. Its texts live as long as the functions on the stack.
@@ -52,11 +52,20 @@ unsafe fn place(thread: *mut lua_State) -> Option<(String, c_int)> {
             if lua_getstack(thread, level, &mut debug) == 0 || lua_getinfo(thread, c"Sl".as_ptr(), &mut debug) == 0 {
                 break;
             }
-            found = Some((CStr::from_ptr(debug.source).to_string_lossy().into_owned(), debug.currentline));
+            let name = CStr::from_ptr(debug.short_src.as_ptr()).to_string_lossy();
+            let line = if debug.currentline > 0 { debug.currentline } else { line_of(message, &name).unwrap_or(-1) };
+            found = Some((CStr::from_ptr(debug.source).to_string_lossy().into_owned(), line));
             if CStr::from_ptr(debug.what) != c"C" {
                 break;
             }
         }
     }
     found
+}
+
+/// The line that a message of the VM starts with. For the function on top, a thread that failed has no line of its own any more:
+/// LuaJIT kept it in a machine frame that is gone. Only errors of the VM itself are raised there, and these name their line.
+fn line_of(message: &str, source: &str) -> Option<c_int> {
+    let rest = message.strip_prefix("ERR ")?.strip_prefix(source)?.strip_prefix(':')?;
+    rest.split(':').next()?.parse().ok()
 }

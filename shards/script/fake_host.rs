@@ -195,7 +195,10 @@ impl ScriptHost for FakeHost {
             ("reply", [b"encoded", bytes]) => reply.encoded(bytes),
             ("reply", [b"large", bytes]) => {
                 let bytes: usize = std::str::from_utf8(bytes).unwrap().parse().unwrap();
-                reply.bulk(&vec![b'x'; bytes]);
+                let mut value = vec![b'x'; bytes];
+                // Equal strings are one string to Lua.
+                value.extend_from_slice(self.calls.to_string().as_bytes());
+                reply.bulk(&value);
             }
             ("panic", []) => panic!("the host panics"),
             _ => reply.error(UNKNOWN),

@@ -18,6 +18,7 @@ mod room;
 mod script_tests;
 mod slots;
 mod source;
+mod tail_calls;
 mod vm;
 
 pub use engine::{NO_SCRIPT, Script, ScriptEnd, ScriptEngine, ScriptError, ScriptLimits};
