@@ -78,7 +78,8 @@ for i = 1, 7 do
   total = total + #redis.call('GET', KEYS[i])
 end
 return total";
-const SEVEN_GETS_LISTED: &str = "return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]), redis.call('GET', KEYS[3]),
+const SEVEN_GETS_LISTED: &str =
+    "return {redis.call('GET', KEYS[1]), redis.call('GET', KEYS[2]), redis.call('GET', KEYS[3]),
   redis.call('GET', KEYS[4]), redis.call('GET', KEYS[5]), redis.call('GET', KEYS[6]), redis.call('GET', KEYS[7])}";
 const LOOP: &str = "local s = 0 for i = 1, 100000 do s = s + (i % 7) * 2 end return s";
 const KEYS: [&[u8]; 7] = [b"key:0001", b"key:0002", b"key:0003", b"key:0004", b"key:0005", b"key:0006", b"key:0007"];

@@ -203,7 +203,9 @@ unsafe fn read_arguments<'a>(
                     numbers.push(NumberText::new(lua_tonumber(l, index)));
                     arguments.push(&[][..]);
                 }
-                _ => return Err(b"ERR Lua redis lib command arguments must be strings or integers"),
+                _ => {
+                    return Err(b"ERR Lua redis lib command arguments must be strings or integers");
+                }
             }
         }
         if !numbers.is_empty() {
@@ -343,10 +345,7 @@ unsafe fn set_replication(l: *mut lua_State) -> Then {
             return raise(l, b"ERR redis.set_repl() requires two arguments.");
         }
         if lua_tonumber(l, 1) as i64 & !3 != 0 {
-            return raise(
-                l,
-                b"ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.",
-            );
+            return raise(l, b"ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.");
         }
     }
     Then::Return(0)

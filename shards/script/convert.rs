@@ -10,9 +10,14 @@ const STEP_SLOTS: c_int = 6;
 
 /// An aggregate that is being written; its table is on the stack.
 enum Frame {
-    Array { next: c_int, len: c_int },
+    Array {
+        next: c_int,
+        len: c_int,
+    },
     /// Above the table lie the last key and, until it is written, its value.
-    Map { value_is_there: bool },
+    Map {
+        value_is_there: bool,
+    },
     /// Above the table lies the last element.
     Set,
 }

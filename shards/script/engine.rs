@@ -1,6 +1,7 @@
 //! The scripts that a shard knows, and the VM that runs them.
 
 use super::host::ScriptHost;
+use super::interrupt::Interrupt;
 use super::source::{ScriptDigest, ScriptFlags, parse_shebang};
 use super::tail_calls::keep_lines;
 use super::vm::{Chunk, CompileError, RunEnd, Vm};
@@ -74,13 +75,16 @@ pub struct ScriptEngine {
     by_digest: HashTable<u32>,
     evaluated: usize,
     runs: u64,
+    interrupt: Interrupt,
 }
 
 impl ScriptEngine {
     /// An engine without scripts. The error says why there is no VM.
     pub fn new(limits: ScriptLimits) -> Result<Self, String> {
+        let vm = Vm::new(limits.memory_bytes_max)?;
         Ok(ScriptEngine {
-            vm: Vm::new(limits.memory_bytes_max)?,
+            interrupt: Interrupt::new(vm.state()),
+            vm,
             limits,
             entries: Vec::new(),
             free: Vec::new(),
@@ -133,6 +137,11 @@ impl ScriptEngine {
         self.vm.room().memory.used_bytes()
     }
 
+    /// The handle for whoever watches over running scripts.
+    pub fn interrupt(&self) -> Interrupt {
+        self.interrupt.clone()
+    }
+
     /// SCRIPT FLUSH: forgets all scripts.
     pub fn flush(&mut self) {
         for entry in self.entries.drain(..).flatten() {
@@ -177,6 +186,7 @@ impl ScriptEngine {
             reply.error(error);
             return ScriptEnd::Raised;
         }
+        let _running = Running::new(&self.interrupt, run);
         match self.vm.run(chunk, &digest, keys, arguments, host, reply) {
             RunEnd::Done => ScriptEnd::Done,
             RunEnd::Raised => ScriptEnd::Raised,
@@ -193,9 +203,12 @@ impl ScriptEngine {
     }
 
     fn find_digest(&self, digest: &[u8]) -> Option<u32> {
-        let digest = ScriptDigest::parse(digest)?;
-        let found = self.by_digest.find(hash(digest.as_bytes()), |&index| self.entry(index).digest == digest);
-        found.copied()
+        // Clients send what SCRIPT LOAD gave them: lower case. The rest is worth a second look, not a check of every call.
+        let find = |digest: &[u8]| {
+            let found = self.by_digest.find(hash(digest), |&index| self.entry(index).digest.as_bytes() == digest);
+            found.copied()
+        };
+        find(digest).or_else(|| find(ScriptDigest::parse(digest)?.as_bytes()))
     }
 
     /// The script with this text. An unchanged text costs one fast hash and a comparison, no SHA1.
@@ -243,7 +256,9 @@ impl ScriptEngine {
     fn drop_oldest(&mut self) {
         let evaluated = self.entries.iter().enumerate().filter_map(|(index, entry)| Some((index, entry.as_ref()?)));
         let evaluated = evaluated.filter(|(_, entry)| !entry.is_loaded);
-        let Some((index, _)) = evaluated.min_by_key(|(_, entry)| entry.last_run) else { return };
+        let Some((index, _)) = evaluated.min_by_key(|(_, entry)| entry.last_run) else {
+            return;
+        };
         let entry = self.entries[index].take().expect("it was just seen");
         let index = index as u32;
         for (table, key) in [(&mut self.by_source, &*entry.source), (&mut self.by_digest, entry.digest.as_bytes())] {
@@ -253,6 +268,22 @@ impl ScriptEngine {
         self.vm.release(entry.chunk);
         self.free.push(index);
         self.evaluated -= 1;
+    }
+}
+
+/// While it lives, the interrupt handle shows a run; it ends with a panic of the host as well.
+struct Running<'a>(&'a Interrupt);
+
+impl<'a> Running<'a> {
+    fn new(interrupt: &'a Interrupt, run: u64) -> Self {
+        interrupt.set_run(run);
+        Running(interrupt)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.set_run(0);
     }
 }
 

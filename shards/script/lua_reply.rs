@@ -15,13 +15,23 @@ const ELEMENTS_MAX: usize = 1 << 26;
 
 /// An aggregate whose elements are still coming; its table is on the stack.
 enum Frame {
-    Array { next: c_int, len: c_int },
+    Array {
+        next: c_int,
+        len: c_int,
+    },
     /// `{map={...}}`; between key and value the key is on the stack as well.
-    Map { pairs_left: usize, key_is_there: bool },
+    Map {
+        pairs_left: usize,
+        key_is_there: bool,
+    },
     /// `{set={[element]=true}}`
-    Set { left: usize },
+    Set {
+        left: usize,
+    },
     /// Attributes, which scripts do not see.
-    Discarded { left: usize },
+    Discarded {
+        left: usize,
+    },
 }
 
 /// Why a reply cannot be handed to the script.

@@ -59,7 +59,12 @@ impl Drop for Lifted<'_> {
 ///
 /// # Safety
 /// `user` points to a [`Memory`] that outlives the VM; the rest is Lua's contract (`old_bytes` is the size of the block at `block`).
-pub(super) unsafe extern "C" fn allocate(user: *mut c_void, block: *mut c_void, old_bytes: usize, new_bytes: usize) -> *mut c_void {
+pub(super) unsafe extern "C" fn allocate(
+    user: *mut c_void,
+    block: *mut c_void,
+    old_bytes: usize,
+    new_bytes: usize,
+) -> *mut c_void {
     // SAFETY: see above. Only shared references to it exist anywhere.
     let memory = unsafe { &*user.cast::<Memory>() };
     let old_bytes = if block.is_null() { 0 } else { old_bytes };

@@ -66,7 +66,8 @@ impl NumberText {
         let unused = rest.len();
         let written = &scientific[..TEXT_BYTES - unused];
         let mark = written.iter().position(|&byte| byte == b'e').expect("scientific notation has an exponent");
-        let exponent: i32 = std::str::from_utf8(&written[mark + 1..]).expect("ASCII").parse().expect("an exponent is a number");
+        let exponent: i32 =
+            std::str::from_utf8(&written[mark + 1..]).expect("ASCII").parse().expect("an exponent is a number");
         let mut digits = [0; 20];
         let mut count = 0;
         for &byte in written[..mark].iter().filter(|byte| byte.is_ascii_digit()) {

@@ -34,7 +34,10 @@ fn results_become_replies() {
         ("return", "$-1\r\n"),
         ("", "$-1\r\n"),
         ("return 1,2", ":1\r\n"),
-        ("return print ~= nil", "-ERR user_script:1: Script attempted to access nonexistent global variable 'print' script: <sha>, on @user_script:1.\r\n"),
+        (
+            "return print ~= nil",
+            "-ERR user_script:1: Script attempted to access nonexistent global variable 'print' script: <sha>, on @user_script:1.\r\n",
+        ),
         ("return function() end", "$-1\r\n"),
         ("return coroutine.create(function() end)", "$-1\r\n"),
         ("return {}", "*0\r\n"),
@@ -108,12 +111,21 @@ fn commands_replies_become_values() {
         ("redis.setresp(3) return redis.call('reply', 'big').big_number", "$30\r\n123456789012345678901234567890\r\n"),
         ("redis.setresp(3) return redis.call('reply', 'verbatim').verbatim_string.format", "$3\r\ntxt\r\n"),
         ("redis.setresp(3) return redis.call('reply', 'verbatim').verbatim_string.string", "$9\r\nsome text\r\n"),
-        ("redis.setresp(3) local r = redis.call('reply', 'empty') return {#r, r[2].map and 1, r[3].set and 1}", "*3\r\n:3\r\n:1\r\n:1\r\n"),
+        (
+            "redis.setresp(3) local r = redis.call('reply', 'empty') return {#r, r[2].map and 1, r[3].set and 1}",
+            "*3\r\n:3\r\n:1\r\n:1\r\n",
+        ),
         ("redis.setresp(3) return redis.call('reply', 'attribute')", "$5\r\nvalue\r\n"),
         ("local r = redis.call('reply', 'error-inside') return {r[1].err, r[2]}", "*2\r\n$10\r\nERR inside\r\n:1\r\n"),
-        ("return redis.call('reply', 'encoded', '*2\\r\\n:5\\r\\n*2\\r\\n$3\\r\\nabc\\r\\n+fine\\r\\n')", "*2\r\n:5\r\n*2\r\n$3\r\nabc\r\n+fine\r\n"),
+        (
+            "return redis.call('reply', 'encoded', '*2\\r\\n:5\\r\\n*2\\r\\n$3\\r\\nabc\\r\\n+fine\\r\\n')",
+            "*2\r\n:5\r\n*2\r\n$3\r\nabc\r\n+fine\r\n",
+        ),
         ("return redis.call('reply', 'encoded', '-WRONG no\\r\\n')", "-WRONG no script: <sha>, on @user_script:1.\r\n"),
-        ("redis.setresp(3) return redis.call('reply', 'encoded', '%1\\r\\n$1\\r\\nk\\r\\n,2.5\\r\\n').map.k.double * 2", ":5\r\n"),
+        (
+            "redis.setresp(3) return redis.call('reply', 'encoded', '%1\\r\\n$1\\r\\nk\\r\\n,2.5\\r\\n').map.k.double * 2",
+            ":5\r\n",
+        ),
     ]);
 }
 
@@ -125,11 +137,11 @@ fn numbers_become_arguments() {
         ("return redis.call('echo', 0.1)", "$3\r\n0.1\r\n"),
         ("return redis.call('echo', 1e300)", "$6\r\n1e+300\r\n"),
         ("return redis.call('echo', 1/0)", "$3\r\ninf\r\n"),
-        ("redis.call('set', 1, 2) redis.call('set', 3.5, 4) return redis.call('mget', 1, '3.5')", "*2\r\n$1\r\n2\r\n$1\r\n4\r\n"),
         (
-            "local t = {} for i = 1, 300 do t[i] = i end return redis.call('mget', unpack(t))[300]",
-            "$-1\r\n",
+            "redis.call('set', 1, 2) redis.call('set', 3.5, 4) return redis.call('mget', 1, '3.5')",
+            "*2\r\n$1\r\n2\r\n$1\r\n4\r\n",
         ),
+        ("local t = {} for i = 1, 300 do t[i] = i end return redis.call('mget', unpack(t))[300]", "$-1\r\n"),
     ]);
 }
 
@@ -153,7 +165,7 @@ fn errors_are_worded_as_in_redis() {
         ("return 1 .. {}", at("ERR user_script:1: attempt to concatenate a table value")),
         ("local t = {} t[nil] = 1", at("ERR user_script:1: table index is nil")),
         ("return string.rep()", at("ERR user_script:1: bad argument #1 to 'rep' (string expected, got no value)")),
-                ("return redis.call()", at("ERR Please specify at least one argument for this redis lib call")),
+        ("return redis.call()", at("ERR Please specify at least one argument for this redis lib call")),
         ("return redis.call({})", at("ERR Lua redis lib command arguments must be strings or integers")),
         ("return redis.call('get', true)", at("ERR Lua redis lib command arguments must be strings or integers")),
         ("return redis.call('get', nil)", at("ERR Lua redis lib command arguments must be strings or integers")),
@@ -167,7 +179,10 @@ fn errors_are_worded_as_in_redis() {
         ("return redis.log(9,'b')", at("ERR Invalid debug level.")),
         ("return redis.setresp(4)", at("ERR RESP version must be 2 or 3.")),
         ("return redis.setresp()", at("ERR redis.setresp() requires one argument.")),
-        ("return redis.set_repl(9)", at("ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE.")),
+        (
+            "return redis.set_repl(9)",
+            at("ERR Invalid replication flags. Use REPL_AOF, REPL_REPLICA, REPL_ALL or REPL_NONE."),
+        ),
         ("return redis.set_repl()", at("ERR redis.set_repl() requires two arguments.")),
         ("return redis.acl_check_cmd('nosuch', 'x')", at("ERR Invalid command passed to redis.acl_check_cmd()")),
         ("return redis.acl_check_cmd()", at("ERR Please specify at least one argument for this redis lib call")),
@@ -178,7 +193,10 @@ fn errors_are_worded_as_in_redis() {
         ("coroutine.yield(1)", at("ERR attempt to yield across metamethod/C-call boundary")),
         ("local e = redis.pcall('nosuch') error(e)", at("ERR Unknown Redis command called from script")),
         ("local e = redis.pcall('nosuch') return e", "-ERR Unknown Redis command called from script\r\n".into()),
-        ("return {pcall(redis.call, 'nosuch')}", "*2\r\n$-1\r\n$44\r\nERR Unknown Redis command called from script\r\n".into()),
+        (
+            "return {pcall(redis.call, 'nosuch')}",
+            "*2\r\n$-1\r\n$44\r\nERR Unknown Redis command called from script\r\n".into(),
+        ),
         ("return redis.error_reply('foo')", "-ERR foo\r\n".into()),
         ("return redis.error_reply('FOO bar')", "-FOO bar\r\n".into()),
         ("return redis.error_reply('-FOO bar')", "-FOO bar\r\n".into()),
@@ -187,10 +205,19 @@ fn errors_are_worded_as_in_redis() {
         ("return redis.status_reply('x')", "+x\r\n".into()),
         ("\n\nerror('x')", "-ERR user_script:3: x script: <sha>, on @user_script:3.\r\n".into()),
         ("#!lua\nerror('x')", "-ERR user_script:2: x script: <sha>, on @user_script:2.\r\n".into()),
-        ("syntax error here", "-ERR Error compiling script (new function): user_script:1: '=' expected near 'error'\r\n".into()),
-        ("return 'unfinished", "-ERR Error compiling script (new function): user_script:1: unfinished string near '<eof>'\r\n".into()),
+        (
+            "syntax error here",
+            "-ERR Error compiling script (new function): user_script:1: '=' expected near 'error'\r\n".into(),
+        ),
+        (
+            "return 'unfinished",
+            "-ERR Error compiling script (new function): user_script:1: unfinished string near '<eof>'\r\n".into(),
+        ),
         ("#!lua flags=foo\nreturn 1", "-ERR Unexpected flag in script shebang: foo\r\n".into()),
-        ("#!lua flags=no-cluster\nreturn 1", "-ERR Can not run script on cluster, 'no-cluster' flag is set.\r\n".into()),
+        (
+            "#!lua flags=no-cluster\nreturn 1",
+            "-ERR Can not run script on cluster, 'no-cluster' flag is set.\r\n".into(),
+        ),
         (
             "#!lua flags=no-writes\nreturn redis.call('set','a','b')",
             "-ERR Write commands are not allowed from read-only scripts. script: <sha>, on @user_script:2.\r\n".into(),
@@ -236,12 +263,20 @@ fn globals_are_locked() {
         ("KEYS[1] = 'x' return KEYS[1]", "$1\r\nx\r\n"),
         ("return #KEYS", ":0\r\n"),
         ("local t = setmetatable({}, {__index = {a = 1}}) return t.a", ":1\r\n"),
-        ("local t = {} rawset(t, 'a', 1) table.insert(t, 5) table.insert(t, 1, 4) return {t.a, t[1], t[2]}", "*3\r\n:1\r\n:4\r\n:5\r\n"),
+        (
+            "local t = {} rawset(t, 'a', 1) table.insert(t, 5) table.insert(t, 1, 4) return {t.a, t[1], t[2]}",
+            "*3\r\n:1\r\n:4\r\n:5\r\n",
+        ),
         ("local t = {} for k, v in pairs({1, 2}) do t[k] = v end return t", "*2\r\n:1\r\n:2\r\n"),
     ]);
     let mut bench = Bench::new();
-    for name in ["cjson", "cmsgpack", "struct", "dofile", "loadfile", "require", "module", "package", "jit", "ffi", "io", "debug", "getfenv", "setfenv", "newproxy", "print"] {
-        let expected = format!("-ERR user_script:1: Script attempted to access nonexistent global variable '{name}' script: <sha>, on @user_script:1.\r\n");
+    for name in [
+        "cjson", "cmsgpack", "struct", "dofile", "loadfile", "require", "module", "package", "jit", "ffi", "io",
+        "debug", "getfenv", "setfenv", "newproxy", "print",
+    ] {
+        let expected = format!(
+            "-ERR user_script:1: Script attempted to access nonexistent global variable '{name}' script: <sha>, on @user_script:1.\r\n"
+        );
         assert_eq!(bench.eval(&format!("return {name}")), expected);
     }
     let names = "local t = {} for name in pairs(_G) do t[#t + 1] = name end table.sort(t) return table.concat(t, ' ')";
@@ -262,7 +297,10 @@ fn the_rest_of_the_interface_answers() {
         ("return redis.acl_check_cmd('set', 'x')", "$-1\r\n"),
         ("return redis.REDIS_VERSION", "$5\r\n7.2.4\r\n"),
         ("return redis.REDIS_VERSION_NUM", ":459268\r\n"),
-        ("return {redis.LOG_DEBUG, redis.LOG_VERBOSE, redis.LOG_NOTICE, redis.LOG_WARNING}", "*4\r\n:0\r\n:1\r\n:2\r\n:3\r\n"),
+        (
+            "return {redis.LOG_DEBUG, redis.LOG_VERBOSE, redis.LOG_NOTICE, redis.LOG_WARNING}",
+            "*4\r\n:0\r\n:1\r\n:2\r\n:3\r\n",
+        ),
         ("return server.call('get', 'text')", "$5\r\nvalue\r\n"),
         ("return os.clock() >= 0", ":1\r\n"),
         ("return math.mod(7, 3) + math.pow(2, 3)", ":9\r\n"),
@@ -272,17 +310,29 @@ fn the_rest_of_the_interface_answers() {
         ("return loadstring('return 1')()", ":1\r\n"),
         ("return loadstring(string.dump(function() end))", "$-1\r\n"),
         ("return load(function() return nil end) ~= nil", ":1\r\n"),
-        ("local ok, e = pcall(loadstring('return nosuch')) return e", "$91\r\n[string \"return nosuch\"]:1: Script attempted to access nonexistent global variable 'nosuch'\r\n"),
+        (
+            "local ok, e = pcall(loadstring('return nosuch')) return e",
+            "$91\r\n[string \"return nosuch\"]:1: Script attempted to access nonexistent global variable 'nosuch'\r\n",
+        ),
         ("return select('#', pcall(error, nil))", ":2\r\n"),
-        ("return {xpcall(function() error('x') end, function(e) return 'H:'..e end)}", "*2\r\n$-1\r\n$18\r\nH:user_script:1: x\r\n"),
+        (
+            "return {xpcall(function() error('x') end, function(e) return 'H:'..e end)}",
+            "*2\r\n$-1\r\n$18\r\nH:user_script:1: x\r\n",
+        ),
         ("local ok, e = pcall(error, {code = 5}) return e.code", ":5\r\n"),
         ("local ok, e, more = pcall(error, {err = 5}) return {e, more or 'none'}", "*2\r\n:5\r\n$4\r\nnone\r\n"),
-        ("local c = coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b * 2 end) return {c(1), c(10)}", "*2\r\n:2\r\n:20\r\n"),
+        (
+            "local c = coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b * 2 end) return {c(1), c(10)}",
+            "*2\r\n:2\r\n:20\r\n",
+        ),
         ("return coroutine.running() == nil", ":1\r\n"),
         ("return coroutine.wrap(function() return coroutine.running() ~= nil end)()", ":1\r\n"),
         ("return coroutine.wrap(function() return redis.call('get', 'text') end)()", "$5\r\nvalue\r\n"),
         ("collectgarbage('stop') return collectgarbage('count') > 0", ":1\r\n"),
-        ("math.randomseed(0) return string.format('%.14g %.14g', math.random(), math.random())", "$33\r\n0.17082803611217 0.74990198051087\r\n"),
+        (
+            "math.randomseed(0) return string.format('%.14g %.14g', math.random(), math.random())",
+            "$33\r\n0.17082803611217 0.74990198051087\r\n",
+        ),
         ("math.randomseed(0) return {math.random(10), math.random(5, 7)}", "*2\r\n:2\r\n:7\r\n"),
     ]);
     let mut bench = Bench::new();
@@ -356,7 +406,11 @@ fn memory_is_bounded() {
             "{source}: {reply}"
         );
         assert!(bench.engine.memory_bytes() <= 9 << 20, "{source}: {}", bench.engine.memory_bytes());
-        assert_eq!(bench.eval("local t = {} for i = 1, 1000 do t[i] = {i} end return #t"), ":1000\r\n", "after {source}");
+        assert_eq!(
+            bench.eval("local t = {} for i = 1, 1000 do t[i] = {i} end return #t"),
+            ":1000\r\n",
+            "after {source}"
+        );
     }
     assert_eq!(bench.eval("local ok, e = pcall(string.rep, 'x', 1e8) return e"), "$17\r\nnot enough memory\r\n");
     assert_eq!(
@@ -365,7 +419,10 @@ fn memory_is_bounded() {
     );
     // Garbage is not counted against the scripts that come after.
     for _ in 0..200 {
-        assert_eq!(bench.eval("local t = {} for i = 1, 20 do t[i] = string.rep('x', 10000) .. i end return #t"), ":20\r\n");
+        assert_eq!(
+            bench.eval("local t = {} for i = 1, 20 do t[i] = string.rep('x', 10000) .. i end return #t"),
+            ":20\r\n"
+        );
     }
 }
 
@@ -404,7 +461,13 @@ fn scripts_are_kept_by_text_and_digest() {
     let upper = kept.as_str().to_uppercase();
     assert_eq!(run(&mut engine, Script::Digest(upper.as_bytes())), (ScriptEnd::Done, "$4\r\nkept\r\n".into()));
     assert_eq!(run(&mut engine, Script::Digest(b"nonsense")).0, ScriptEnd::NoScript);
-    assert!(engine.load(b"return return").unwrap_err().0.starts_with("ERR Error compiling script (new function): user_script:1:"));
+    assert!(
+        engine
+            .load(b"return return")
+            .unwrap_err()
+            .0
+            .starts_with("ERR Error compiling script (new function): user_script:1:")
+    );
     assert!(engine.load(b"\x1bLJ\x02").unwrap_err().0.starts_with("ERR Error compiling script"));
     for number in 0..10 {
         let source = format!("return {number}");

@@ -102,7 +102,9 @@ pub(super) fn parse_shebang(source: &[u8]) -> Result<(ScriptFlags, &[u8]), Strin
                 b"allow-stale" => flags.allow_stale = true,
                 b"no-cluster" => flags.no_cluster = true,
                 b"allow-cross-slot-keys" => flags.allow_cross_slot_keys = true,
-                _ => return Err(format!("ERR Unexpected flag in script shebang: {}", String::from_utf8_lossy(name))),
+                _ => {
+                    return Err(format!("ERR Unexpected flag in script shebang: {}", String::from_utf8_lossy(name)));
+                }
             }
         }
     }

@@ -20,7 +20,8 @@ pub(super) fn keep_lines(source: &[u8]) -> Cow<'_, [u8]> {
     let mut aliases: Vec<&[u8]> = Vec::new();
     let mut marks: Vec<(usize, u8)> = Vec::new();
     for index in 0..tokens.len() {
-        if text(index) == b"local" && text(index + 2) == b"=" && is_raising(index + 3, &text) && text(index + 6) != b"(" {
+        if text(index) == b"local" && text(index + 2) == b"=" && is_raising(index + 3, &text) && text(index + 6) != b"("
+        {
             aliases.push(text(index + 1));
         }
         if text(index) != b"return" {
@@ -194,12 +195,18 @@ mod tests {
         for (source, expected) in [
             ("return redis.call('a')", "return (redis.call('a'))"),
             ("return\n redis . call ( f(1), {2}, ')' )", "return\n (redis . call ( f(1), {2}, ')' ))"),
-            ("if x then return redis.call('a') else return redis.pcall('b') end", "if x then return (redis.call('a')) else return (redis.pcall('b')) end"),
+            (
+                "if x then return redis.call('a') else return redis.pcall('b') end",
+                "if x then return (redis.call('a')) else return (redis.pcall('b')) end",
+            ),
             ("return redis.call('a', [[)]], [=[ ]] ]=]) -- end", "return (redis.call('a', [[)]], [=[ ]] ]=])) -- end"),
             ("return redis.call('a', redis.call('b'));", "return (redis.call('a', redis.call('b')));"),
             ("local call = redis.call return call('a')", "local call = redis.call return (call('a'))"),
             ("return error('x')", "return (error('x'))"),
-            ("return redis.call('a', function() return redis.call('b') end)", "return (redis.call('a', function() return (redis.call('b')) end))"),
+            (
+                "return redis.call('a', function() return redis.call('b') end)",
+                "return (redis.call('a', function() return (redis.call('b')) end))",
+            ),
             ("return string.rep()", "return (string.rep())"),
             ("return string.find('a', 'a')", "return string.find('a', 'a')"),
             ("return redis.call('a').ok", "return redis.call('a').ok"),
@@ -213,7 +220,10 @@ mod tests {
             ("return redis.call('a'", "return redis.call('a'"),
             ("return redis.call 'a'", "return redis.call 'a'"),
             ("local redis = {} return redis.call('a')", "local redis = {} return redis.call('a')"),
-            ("local f = function(redis) return redis.call('a') end", "local f = function(redis) return redis.call('a') end"),
+            (
+                "local f = function(redis) return redis.call('a') end",
+                "local f = function(redis) return redis.call('a') end",
+            ),
             ("return redis.call(')\n", "return redis.call(')\n"),
             ("return redis.call(]", "return redis.call(]"),
             ("return redis.call('a') -- [[\n", "return (redis.call('a')) -- [[\n"),
@@ -225,7 +235,10 @@ mod tests {
     #[test]
     fn any_bytes_are_borne() {
         let mut state = 88172645463325252_u64;
-        let pieces = ["return ", "redis", ".", "call", "(", ")", "[[", "]]", "--", "'", "\\", "\n", "error", "local ", "=", "[", "]", "\u{e9}"];
+        let pieces = [
+            "return ", "redis", ".", "call", "(", ")", "[[", "]]", "--", "'", "\\", "\n", "error", "local ", "=", "[",
+            "]", "\u{e9}",
+        ];
         for _ in 0..20_000 {
             let mut source = String::new();
             for _ in 0..state % 12 + 1 {
