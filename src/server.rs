@@ -1,5 +1,6 @@
 //! The server: opens the shards, starts the cores, serves until it is asked to stop.
 
+use crate::config::ConfigStore;
 use crate::resp::Decoder;
 use crate::route::OutputQueue;
 use crate::runtime::background;
@@ -16,6 +17,7 @@ use crate::serve::client::{Client, ClientState, Traffic};
 use crate::serve::engine::Engine;
 use crate::serve::local::LocalShard;
 use crate::serve::message::Message;
+use crate::serve::node::{CoreCounters, NodeState};
 use ringkeep_shards::command::{Door, Session};
 use ringkeep_shards::ids::{Batch, ClientId, CoreId, SegmentId, ShardId};
 use ringkeep_shards::log::{LogConfig, LogIdentity};
@@ -38,6 +40,12 @@ pub struct ServerConfig {
     pub shards: u16,
     /// The CPUs to run on.
     pub cpus: Vec<CpuId>,
+    /// The settings.
+    pub settings: ConfigStore,
+    /// The node's random name.
+    pub run_id: String,
+    /// When the process started, in Unix milliseconds.
+    pub started_unix_ms: u64,
 }
 
 /// Serves until it is asked to stop.
@@ -90,7 +98,14 @@ async fn run_core(
     let (requests, replies) = background::start(doorbell.clone());
     let ring = Ring::new(&RingConfig::default(), doorbell.clone(), &[]).map_err(|error| error.to_string())?;
     let cold = ColdRing::new(&doorbell).map_err(|error| error.to_string())?;
-    let engine = Engine::new(core, core_of, shards);
+    let node = NodeState {
+        settings: config.settings.clone(),
+        run_id: config.run_id.clone(),
+        started_unix_ms: config.started_unix_ms,
+        stop: stop.clone(),
+        counters: CoreCounters::default(),
+    };
+    let engine = Engine::new(core, core_of, shards, node);
     let make_client = Box::new(move |door, now_us| {
         let id = ClientId(clients.fetch_add(1, Ordering::Relaxed));
         Client {
@@ -147,6 +162,3 @@ fn open_shard(shard: ShardId, shards: u16, config: &ServerConfig, entropy: &mut 
         .map_err(|error| format!("{}: {error}", directory.display()))?;
     Ok(LocalShard::new(shard, opened.shard, files))
 }
-
-
-

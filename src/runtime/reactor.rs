@@ -6,7 +6,7 @@
 //! mesh ─ jobs, answers ──► engine
 //! ```
 
-use crate::resp::{Decoded, WireReply};
+use crate::resp::Decoded;
 use crate::runtime::clock::Clock;
 use crate::runtime::connection::{BufferPool, Connection, Connections};
 use crate::runtime::files::{NewSegment, ShardFiles};
@@ -15,7 +15,7 @@ use crate::runtime::ring::{ColdRing, Completion, ListenerId, Ring, Sleep, Socket
 use crate::runtime::signals::StopRequest;
 use crate::serve::client::{Client, ClientState};
 use crate::serve::engine::Engine;
-use crate::serve::message::Message;
+use crate::serve::message::{Answer, CoreView, Message};
 use bytes::Bytes;
 use memmap2::Mmap;
 use ringkeep_shards::command::Door;
@@ -167,6 +167,7 @@ impl Reactor {
             Completion::Received { socket, bytes } => self.received(socket, &bytes),
             Completion::Sent { socket, buffer } => {
                 let now_us = self.clock.monotonic_us();
+                self.engine.node.counters.output_bytes += buffer.len() as u64;
                 if let Some(connection) = self.connections.get_mut(socket) {
                     connection.sent(buffer, now_us, &mut self.pool);
                     self.flush(socket);
@@ -205,6 +206,7 @@ impl Reactor {
 
     fn accepted(&mut self, listener: ListenerId, socket: OwnedFd) {
         let door = self.doors.iter().find(|(id, _)| *id == listener).map_or(Door::Server, |(_, door)| *door);
+        self.engine.node.counters.connections_received += 1;
         let socket = self.ring.attach(socket);
         let mut client = (self.make_client)(door, self.clock.monotonic_us());
         if let Some(descriptor) = self.ring.descriptor(socket) {
@@ -229,6 +231,7 @@ impl Reactor {
         let now_us = self.clock.monotonic_us();
         let Some(connection) = self.connections.get_mut(socket) else { return };
         connection.note_received(bytes.len(), now_us);
+        self.engine.node.counters.input_bytes += bytes.len() as u64;
         let state = &connection.client.state;
         if state.waiting.is_some() || state.session.closing {
             if !state.session.closing {
@@ -393,9 +396,27 @@ impl Reactor {
         }
     }
 
+    /// Puts the questions that this core was asked.
+    fn put_questions(&mut self) {
+        let mut close = Vec::new();
+        for (ticket, question) in std::mem::take(&mut self.engine.questions) {
+            let mut view = CoreView { engine: &mut self.engine, connections: &mut self.connections, close: &mut close };
+            let answer = Answer::Data(question(&mut view));
+            if ticket.core == self.engine.core {
+                self.engine.answers.push_back((ticket, answer, None));
+            } else {
+                self.engine.outbox.push((ticket.core, Message::Answer(ticket, answer)));
+            }
+        }
+        for socket in close {
+            self.leave(socket);
+        }
+    }
+
     /// Ends the turn: shards write, answers reach their connections, bytes leave.
     fn finish_turn(&mut self) {
         loop {
+            self.put_questions();
             while let Some((ticket, answer, gate)) = self.engine.answers.pop_front() {
                 let Some(socket) = ticket.socket else { continue };
                 let Some(connection) = self.connections.get_mut(socket) else { continue };
@@ -404,7 +425,12 @@ impl Reactor {
                     self.dirty.push(socket);
                 }
             }
-            let Some(socket) = self.dirty.pop() else { break };
+            let Some(socket) = self.dirty.pop() else {
+                if self.engine.questions.is_empty() && self.engine.answers.is_empty() {
+                    break;
+                }
+                continue;
+            };
             self.resume(socket);
         }
         self.engine.end_of_turn();
@@ -455,6 +481,7 @@ impl Reactor {
 
     /// Whether nothing is owed any more.
     fn stopped(&mut self) -> bool {
-        self.writing.iter().all(Option::is_none) && self.connections.iter_mut().all(|connection| connection.is_flushed())
+        self.writing.iter().all(Option::is_none)
+            && self.connections.iter_mut().all(|connection| connection.is_flushed())
     }
 }

@@ -50,7 +50,9 @@ async fn serve(mut ring: Ring, mut mesh: Mesh<MovedConnection<u32>>, stop: StopR
             let Some(connection) = connections.get_mut(socket).filter(|_| ring.is_open(socket)) else { continue };
             // A connection on its way answers no more here: what it gets goes along.
             if leaving.is_none() {
-                while let Some(number) = connection.undecoded().first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes)) {
+                while let Some(number) =
+                    connection.undecoded().first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes))
+                {
                     connection.consume(4, &mut pool);
                     connection.client += 1;
                     connection.output(&mut pool).extend_from_slice(&(number + 1).to_le_bytes());
