@@ -118,7 +118,7 @@ fn scripts(criterion: &mut Criterion) {
 fn closures(criterion: &mut Criterion) {
     let lua = Lua::new();
     let redis = lua.create_table().expect("a table");
-    let call = lua.create_function(|lua, arguments: Variadic<mlua::String>| {
+    let call = lua.create_function(|lua, arguments: Variadic<mlua::LuaString>| {
         black_box(&arguments);
         lua.create_string(VALUE)
     });

@@ -185,11 +185,11 @@ unsafe fn push_stopped(l: *mut lua_State) {
 
 /// The arguments as slices into the Lua strings, which the stack keeps in place; numbers are written into `numbers`.
 #[inline(always)]
-unsafe fn read_arguments<'a>(
+unsafe fn read_arguments(
     l: *mut lua_State,
     count: c_int,
-    numbers: &'a mut SmallVec<[NumberText; INLINE_NUMBERS]>,
-) -> Result<SmallVec<[&'a [u8]; INLINE_ARGUMENTS]>, &'static [u8]> {
+    numbers: &mut SmallVec<[NumberText; INLINE_NUMBERS]>,
+) -> Result<SmallVec<[&[u8]; INLINE_ARGUMENTS]>, &'static [u8]> {
     if count == 0 {
         return Err(b"ERR Please specify at least one argument for this redis lib call");
     }

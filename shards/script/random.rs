@@ -35,8 +35,8 @@ mod tests {
     #[test]
     fn the_sequences_are_those_of_redis() {
         let mut random = Random::default();
-        assert_eq!([random.next(), random.next()], [0.39646477363839039, 0.84048536971234034]);
+        assert_eq!([random.next(), random.next()], [0.396_464_773_638_390_4, 0.840_485_369_712_340_3]);
         let mut random = Random::seeded(0);
-        assert_eq!([random.next(), random.next()], [0.1708280361121651, 0.74990198051086721]);
+        assert_eq!([random.next(), random.next()], [0.1708280361121651, 0.749_901_980_510_867_2]);
     }
 }
