@@ -1,1 +1,39 @@
-//! (doors)
+//! A shard's log: the record format, the writer, recovery, segments and checkpoints. Pure: the shell opens, maps and writes files;
+//! here they are bytes.
+
+mod buffer;
+mod checkpoint;
+mod checkpoint_writer;
+mod fault;
+mod record;
+mod recovery;
+mod remains;
+mod segments;
+mod start;
+mod usage;
+mod writer;
+
+#[cfg(test)]
+mod checkpoint_tests;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod recovery_tests;
+
+pub use buffer::{AlignedBuffer, BUFFER_ALIGNMENT_BYTES};
+pub use checkpoint::{Checkpoint, CheckpointBase, CheckpointError, checkpoint_index};
+pub use checkpoint_writer::{
+    CHECKPOINT_BATCH_BYTES_MAX, CHECKPOINT_CHUNK_BYTES, CheckpointChunk, CheckpointSummary, CheckpointWriter,
+};
+pub use fault::{Corruption, Evidence, RecordFault};
+pub use record::{
+    BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, HEADER_BYTES, LogIdentity, LogPosition, RECORD_BODY_BYTES_MAX, RecordHeader,
+    RecordKind, RecordView, record_bytes,
+};
+pub use recovery::{
+    ByteRange, HardStateRecord, LogEvent, Recovered, RecoveryError, ResumePoint, SegmentStart, SegmentSummary, recover,
+};
+pub use segments::{CheckpointReferences, Disposable, SegmentRole, SegmentTable};
+pub use start::{DurableEnd, LogStart};
+pub use usage::{SegmentHold, SegmentUse};
+pub use writer::{LogConfig, LogWrite, LogWriter, NoSegment, PendingRecord, SEGMENT_BYTES_DEFAULT};
