@@ -156,12 +156,16 @@ impl fmt::Display for Corruption {
             "the log of shard {} is damaged at segment {} offset {}: expected write {} with index {}, {}",
             self.shard, self.segment, self.offset, self.expected_write, self.expected_index, self.fault
         )?;
-        if let Some(evidence) = &self.evidence {
-            write!(
+        match &self.evidence {
+            Some(evidence) => write!(
                 f,
                 "; it was durable once, for write {} (index {}, made when index {} was durable) follows at segment {} offset {}",
                 evidence.write_number, evidence.index, evidence.durable_mark, evidence.segment, evidence.offset
-            )?;
+            )?,
+            None => write!(
+                f,
+                "; this is no torn write: the checkpoint, or the order of the records, says that there was more"
+            )?,
         }
         Ok(())
     }

@@ -365,7 +365,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// What a log must hold.
 #[derive(Clone, Default)]
 struct Model {
-    entries: BTreeMap<u64, (u64, Vec<u8>)>,
+    entries: Entries,
     hard_state: Option<(u64, Vec<u8>)>,
 }
 

@@ -6,7 +6,7 @@
 
 use super::fault::Evidence;
 use super::record::{BLOCK_BYTES_MAX, LogIdentity, RECORD_ALIGNMENT_BYTES, RecordHeader};
-use super::recovery::ByteRange;
+use super::recovered::ByteRange;
 use crate::ids::{LogIndex, SegmentId, WriteNumber};
 
 /// What was looked for where the log ended.
