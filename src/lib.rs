@@ -1,1 +1,4 @@
 //! Ringkeep.
+
+pub mod check;
+pub mod runtime;

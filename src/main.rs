@@ -1,2 +1,2 @@
 //! Ringkeep.
-fn main(){}
+fn main() {}
