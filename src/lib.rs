@@ -1,5 +1,6 @@
 //! Ringkeep: a Redis-compatible server that keeps its promises.
 
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod host;

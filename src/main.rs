@@ -8,7 +8,11 @@ use ringkeep::config::{self, Config, ConfigStore, Override, ShardCount, Source};
 use ringkeep::host::{self, Verdict};
 use ringkeep::log_line;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
+    ringkeep::server::prepare();
     match cli::parse(std::env::args_os().skip(1)) {
         Ok(Invocation::Serve { source, overrides }) => serve(&source, &overrides),
         Ok(Invocation::Check { dir }) => check(&dir),
@@ -32,17 +36,15 @@ fn serve(source: &Source, overrides: &[Override]) -> ExitCode {
     if let Some(lowered) = store.bound_clients(host::raise_limits(wanted, cores)) {
         log_line::warning(format_args!("maxclients is {lowered} instead of {wanted}: that many files may be open"));
     }
-    let error = run(&store);
+    let error = match ringkeep::server::serve(&store) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(error) => error,
+    };
     log_line::warning(&error);
     for finding in host::explain_failed_start(&store.config().dir, wanted, cores) {
         log_line::warning(finding);
     }
     ExitCode::FAILURE
-}
-
-/// Runs the node until it is told to stop.
-fn run(_store: &ConfigStore) -> String {
-    "the node is not there yet".to_owned()
 }
 
 /// How many cores or shards want open files and locked memory.
@@ -55,7 +57,9 @@ fn cores_wanted(config: &Config) -> usize {
 }
 
 fn check(dir: &Path) -> ExitCode {
-    fail(format!("{}: logs cannot be checked yet", dir.display()))
+    let report = ringkeep::check::check(dir);
+    println!("{report}");
+    ExitCode::from(report.verdict().exit_status())
 }
 
 fn check_host(dir: Option<PathBuf>) -> ExitCode {

@@ -3,7 +3,7 @@
 use crate::command::command::Command;
 use crate::command::{
     bit_range, bitfield, bits, connection, counter, describe, expiry, key, lcs, multi_string, object, range, scan,
-    string,
+    script, string,
 };
 use std::sync::OnceLock;
 
@@ -21,6 +21,7 @@ const FAMILIES: &[&[Command]] = &[
     expiry::COMMANDS,
     scan::COMMANDS,
     object::COMMANDS,
+    script::COMMANDS,
     connection::COMMANDS,
     describe::COMMANDS,
 ];

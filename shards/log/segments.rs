@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::record::LogPosition;
-use super::recovery::{Recovered, SegmentStart};
+use super::recovered::{Recovered, SegmentStart};
 use super::start::{DurableEnd, LogStart};
 use super::usage::{SegmentHold, SegmentUse, Usage};
 use super::writer::LogWrite;

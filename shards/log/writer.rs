@@ -8,7 +8,7 @@ use super::buffer::AlignedBuffer;
 use super::record::{
     BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, LogIdentity, LogPosition, RecordFields, RecordHeader, RecordKind, record_bytes,
 };
-use super::recovery::{HardStateRecord, ResumePoint, SegmentStart};
+use super::recovered::{HardStateRecord, ResumePoint, SegmentStart};
 use super::start::{DurableEnd, LogStart};
 use crate::ids::{LogIndex, SegmentId, Term, Timestamp, WriteNumber};
 
