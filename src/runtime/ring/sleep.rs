@@ -40,7 +40,6 @@ impl Ring {
     /// `has_work` is asked after the doorbell was told that the core waits, and must look at everything whose senders ring
     /// that bell. Other tasks of the executor run when their time has come. Call it inside a glommio executor.
     pub async fn turn(&mut self, sleep: Sleep, has_work: impl Fn() -> bool) {
-        glommio::yield_if_needed().await;
         self.arm_what_ended();
         let nothing_pending = self.deferred.is_empty() && self.reaped_next == self.reaped.len();
         if sleep == Sleep::No || !nothing_pending {
