@@ -4,6 +4,7 @@
 //! be done outside is an output.
 
 pub mod command;
+pub mod glob;
 pub mod group;
 pub mod ids;
 pub mod keyspace;

@@ -62,8 +62,7 @@ pub fn open_lone(
     next_segment: SegmentId,
 ) -> Result<Opened, OpenError> {
     let mut keyspace = Keyspace::new(open.hash_seed, open.large_bytes_min);
-    let first = bytes.first().map_or(SegmentId(1), |&(segment, _)| segment);
-    let start = LogStart::empty(first);
+    let start = LogStart::empty(SegmentId(1));
     let mut applied = (LogIndex(0), Term(0));
     let mut hard_state = HardState::default();
     let recovered = recover(open.identity, bytes, &start, &mut |event| {

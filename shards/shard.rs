@@ -1,13 +1,14 @@
 //! A shard: the one joiner of its rooms. Every input is one call of [`Shard::step`]; time and I/O are inputs too.
 
-use crate::command::{Call, Command, Entropy, Failure, Run, flag};
+use crate::command::{Arguments, Call, Command, Entropy, Evaluation, Failure, Run, flag};
 use crate::group::{Entry, EntryType, Group, GroupOutputs, Message, TICK_MS};
 use crate::ids::{Batch, LogIndex, SegmentId, ShardId, Term};
-use crate::keyspace::{DatabaseIndex, Effect, Effects, Keyspace, LargeString, Segments};
+use crate::keyspace::{ColdRange, DatabaseIndex, Effect, Effects, Keyspace, LargeString, Segments};
 use crate::log::{LogPosition, LogWrite, LogWriter};
 use crate::port::{Gate, Input, Now, Outcome, Outputs, Request, ShardStats, WatchedKey};
 use crate::reply::ReplySink;
-use crate::transaction::run_exec;
+use crate::script::{LogLevel, NO_SCRIPT, Script, ScriptEnd, ScriptEngine, ScriptLimits};
+use crate::transaction::{Dropped, Host, run_exec};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -35,6 +36,8 @@ pub struct ShardConfig {
     pub segment_bytes: u64,
     /// Where random numbers start.
     pub entropy: u64,
+    /// Bounds of scripts.
+    pub script: ScriptLimits,
 }
 
 /// A batch that was proposed and is not delivered yet.
@@ -63,20 +66,17 @@ pub struct Shard {
     fence: u64,
     fence_joined: bool,
     raft_ticked_us: u64,
+    scripts: ScriptEngine,
+    script_log: Vec<(LogLevel, Vec<u8>)>,
     stats: ShardStats,
     turn: GroupOutputs,
 }
 
 impl Shard {
     /// A shard from what recovery left: its keyspace, its member of the group, its log.
-    pub fn new(
-        config: ShardConfig,
-        keyspace: Keyspace,
-        group: Group,
-        log: LogWriter,
-        next_segment: SegmentId,
-    ) -> Self {
+    pub fn new(config: ShardConfig, keyspace: Keyspace, group: Group, log: LogWriter, next_segment: SegmentId) -> Self {
         let entropy = Entropy::new(config.entropy);
+        let scripts = ScriptEngine::new(config.script).expect("a Lua VM can be made");
         Shard {
             config,
             keyspace,
@@ -92,6 +92,8 @@ impl Shard {
             fence: 1,
             fence_joined: false,
             raft_ticked_us: 0,
+            scripts,
+            script_log: Vec::new(),
             stats: ShardStats::default(),
             turn: GroupOutputs::default(),
         }
@@ -131,6 +133,11 @@ impl Shard {
             || self.keyspace.next_expiry_s().is_some_and(|second| u64::from(second) * 1000 <= unix_ms + 100)
     }
 
+    /// Whether the log stands still until it gets a segment.
+    pub fn waits_for_segment(&self) -> bool {
+        self.segment_asked && self.log.segments_waiting() == 0 && !self.log.is_writing()
+    }
+
     /// The shard's keys, to be looked at.
     pub fn keyspace(&self) -> &Keyspace {
         &self.keyspace
@@ -160,6 +167,16 @@ impl Shard {
             return Outcome::NotServing;
         }
         let Request { command, db, arguments, reply } = request;
+        if let Run::Script = command.run {
+            let mark = self.keyspace.mark();
+            return match self.script(command, db, arguments, reply, segments) {
+                Ok(()) => Outcome::Done(self.gate(self.keyspace.wrote_since(mark))),
+                Err(range) => {
+                    self.keyspace.take_gate();
+                    Outcome::Cold(range)
+                }
+            };
+        }
         if let Some(text) = self.refusal(command) {
             reply.error(text);
             return Outcome::Done(Gate::OPEN);
@@ -182,6 +199,75 @@ impl Shard {
         }
         self.keyspace.remove_met_expired();
         Outcome::Done(self.gate(self.keyspace.wrote_since(mark)))
+    }
+
+    /// Runs a script: all of it, or nothing.
+    ///
+    /// # Errors
+    /// A range that must be brought in first; nothing is left of the run, and of what it read only the gate.
+    fn script(
+        &mut self,
+        command: &Command,
+        db: DatabaseIndex,
+        arguments: Arguments<'_>,
+        reply: &mut dyn ReplySink,
+        segments: &dyn Segments,
+    ) -> Result<(), ColdRange> {
+        let evaluation = match Evaluation::read(arguments.list()) {
+            Ok(evaluation) => evaluation,
+            Err(failure) => {
+                failure.write(reply);
+                return Ok(());
+            }
+        };
+        let by_digest = command.name.starts_with("evalsha");
+        let script = if by_digest { Script::Digest(evaluation.script) } else { Script::Source(evaluation.script) };
+        let mark = self.keyspace.mark();
+        let mut host = Host {
+            keyspace: &mut self.keyspace,
+            config: &self.config,
+            entropy: &mut self.entropy,
+            segments,
+            db,
+            read_only: false,
+            allow_oom: false,
+            dropped: None,
+            log: &mut self.script_log,
+        };
+        let read_only = command.is(flag::READONLY);
+        let end = self.scripts.run(script, evaluation.keys, evaluation.arguments, read_only, &mut host, reply);
+        let dropped = host.dropped;
+        match end {
+            ScriptEnd::NoScript => {
+                reply.error(NO_SCRIPT);
+                return Ok(());
+            }
+            ScriptEnd::Done => {}
+            ScriptEnd::Raised => {
+                self.stats.script_undone += u64::from(self.keyspace.wrote_since(mark));
+                self.keyspace.undo_to(mark);
+            }
+            ScriptEnd::Abandoned => {
+                self.keyspace.undo_to(mark);
+                match dropped {
+                    Some(Dropped::Cold(range)) => return Err(range),
+                    _ => reply.error(CROSS_SHARD),
+                }
+            }
+        }
+        self.stats.script_executions += 1;
+        self.stats.script_fences += 1;
+        Ok(())
+    }
+
+    /// The scripts that this shard knows.
+    pub fn scripts(&mut self) -> &mut ScriptEngine {
+        &mut self.scripts
+    }
+
+    /// What scripts have logged since the last call.
+    pub fn take_script_log(&mut self) -> Vec<(LogLevel, Vec<u8>)> {
+        std::mem::take(&mut self.script_log)
     }
 
     /// Why a command may not run now; nothing of it happens then.
@@ -431,6 +517,9 @@ impl Shard {
         reply: &mut dyn ReplySink,
         segments: &dyn Segments,
     ) -> Result<(), Failure> {
+        if let Run::Script = command.run {
+            return Ok(self.script(command, db, arguments, reply, segments)?);
+        }
         let handler = match command.run {
             Run::Shard(handler) | Run::PerKey(handler, _) | Run::EveryShard(handler, _) | Run::Walk(handler) => handler,
             Run::Script | Run::Connection | Run::Node | Run::Container => {
@@ -443,6 +532,8 @@ impl Shard {
     }
 }
 
+const CROSS_SHARD: &str = "CROSSSLOT The script used a key or a command of another shard, which scripts cannot do yet; \
+     nothing of it was applied";
 const NOT_SERVING: &str = "CLUSTERDOWN The shard has no leader on this node yet; nothing was done";
 
 /// Applies the effects of a committed entry that this member did not compute. `place` is where the entry's body lies.

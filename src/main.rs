@@ -1,21 +1,78 @@
-//! The `ringkeep` program.
+//! Ringkeep's program: the command line, and what each subcommand prints.
 
-use ringkeep::runtime::node::{allowed_cpus, prepare_process};
-use ringkeep::server::{ServerConfig, serve};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ringkeep::cli::{self, Invocation};
+use ringkeep::config::{self, Config, ConfigStore, Override, ShardCount, Source};
+use ringkeep::host::{self, Verdict};
+use ringkeep::log_line;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {
-    prepare_process();
-    let mut arguments = std::env::args().skip(1);
-    let port: u16 = arguments.next().and_then(|port| port.parse().ok()).unwrap_or(6379);
-    let shards: u16 = arguments.next().and_then(|shards| shards.parse().ok()).unwrap_or(1);
-    let directory = arguments.next().unwrap_or_else(|| "ringkeep-data".to_owned()).into();
-    let cpus = allowed_cpus().expect("the kernel tells which CPUs there are");
-    let config = ServerConfig { addresses: vec![([127, 0, 0, 1], port).into()], directory, shards, cpus };
-    if let Err(error) = serve(config) {
-        eprintln!("{error}");
-        std::process::exit(1);
+fn main() -> ExitCode {
+    ringkeep::server::prepare();
+    match cli::parse(std::env::args_os().skip(1)) {
+        Ok(Invocation::Serve { source, overrides }) => serve(&source, &overrides),
+        Ok(Invocation::Check { dir }) => check(&dir),
+        Ok(Invocation::CheckHost { dir }) => check_host(dir),
+        Err(error) => error.exit(),
     }
+}
+
+fn serve(source: &Source, overrides: &[Override]) -> ExitCode {
+    let mut store = match config::load(source, overrides) {
+        Ok(store) => store,
+        Err(error) => return fail(error),
+    };
+    if let Err(error) = log_line::set_file(store.config().log_file.clone()) {
+        return fail(format!("Can't open the log file: {error}"));
+    }
+    log_line::set_level(store.config().log_level);
+    store.notices().iter().for_each(log_line::notice);
+    let cores = cores_wanted(store.config());
+    let wanted = store.config().clients_max;
+    if let Some(lowered) = store.bound_clients(host::raise_limits(wanted, cores)) {
+        log_line::warning(format_args!("maxclients is {lowered} instead of {wanted}: that many files may be open"));
+    }
+    let error = match ringkeep::server::serve(&store) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(error) => error,
+    };
+    log_line::warning(&error);
+    for finding in host::explain_failed_start(&store.config().dir, wanted, cores) {
+        log_line::warning(finding);
+    }
+    ExitCode::FAILURE
+}
+
+/// How many cores or shards want open files and locked memory.
+fn cores_wanted(config: &Config) -> usize {
+    let cores = host::available_cores().len();
+    match config.shards {
+        ShardCount::Auto => cores,
+        ShardCount::Exactly(shards) => cores.max(usize::from(shards.get())),
+    }
+}
+
+fn check(dir: &Path) -> ExitCode {
+    let report = ringkeep::check::check(dir);
+    println!("{report}");
+    ExitCode::from(report.verdict().exit_status())
+}
+
+fn check_host(dir: Option<PathBuf>) -> ExitCode {
+    let store = config::load(&Source::Defaults, &[]).expect("the defaults load");
+    let config = store.config();
+    let findings = host::check_host(dir.as_deref().unwrap_or(&config.dir), config.clients_max, cores_wanted(config));
+    for finding in &findings {
+        println!("{finding}");
+    }
+    ExitCode::from(u8::from(findings.iter().any(|finding| finding.verdict == Verdict::Lacking)))
+}
+
+fn fail(error: impl std::fmt::Display) -> ExitCode {
+    eprintln!("ringkeep: {error}");
+    ExitCode::FAILURE
 }

@@ -1,152 +1,317 @@
-//! The server: opens the shards, starts the cores, serves until it is asked to stop.
+//! The server: opens the data directory and its shards, starts the cores, serves until it is asked to stop.
 
+use crate::config::{Config, ConfigStore, ShardCount};
+use crate::host::{self, PidFile};
+use crate::log_line;
 use crate::resp::Decoder;
 use crate::route::OutputQueue;
 use crate::runtime::background;
 use crate::runtime::clock::{Clock, Entropy};
+use crate::runtime::directory::{DataDirectory, Identity};
+use crate::runtime::disk::Disk;
 use crate::runtime::doorbell::Doorbell;
-use crate::runtime::files::ShardFiles;
+use crate::runtime::files::{ShardFiles, Unhurried};
 use crate::runtime::listen::{Sharing, listen, probe};
 use crate::runtime::mesh::Mesh;
-use crate::runtime::node::{CpuId, Node};
+use crate::runtime::node::{CpuId, Node, prepare_process};
 use crate::runtime::reactor::Reactor;
 use crate::runtime::ring::{ColdRing, Ring, RingConfig};
+use crate::runtime::segment_files::SegmentFiles;
 use crate::runtime::signals::StopRequest;
 use crate::serve::client::{Client, ClientState, Traffic};
 use crate::serve::engine::Engine;
 use crate::serve::local::LocalShard;
 use crate::serve::message::Message;
+use crate::serve::node::{CoreCounters, NodeState};
 use ringkeep_shards::command::{Door, Session};
 use ringkeep_shards::ids::{Batch, ClientId, CoreId, SegmentId, ShardId};
-use ringkeep_shards::log::{LogConfig, LogIdentity};
+use ringkeep_shards::log::{LogConfig, SegmentRole};
+use ringkeep_shards::script::ScriptLimits;
 use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
+use std::error::Error;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::num::NonZeroU16;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// What the server is told.
-#[derive(Clone, Debug)]
-pub struct ServerConfig {
-    /// Addresses to listen on.
-    pub addresses: Vec<SocketAddr>,
-    /// The data directory.
-    pub directory: PathBuf,
-    /// How many shards.
-    pub shards: u16,
-    /// The CPUs to run on.
-    pub cpus: Vec<CpuId>,
+/// Copies of large strings that stay in memory although they are in the log, in bytes per node.
+const WARM_BYTES_MAX: usize = 64 << 20;
+
+/// What every core is told.
+struct Plan {
+    settings: ConfigStore,
+    identity: Identity,
+    directory: DataDirectory,
+    disk: Disk,
+    addresses: Vec<SocketAddr>,
+    core_of: Vec<CoreId>,
+    run_id: String,
+    started_unix_ms: u64,
+    clients: Arc<AtomicU64>,
+    origin: Instant,
+    stop: StopRequest,
+    /// Cores that are not ready yet: the server says that it is when there are none.
+    starting: AtomicUsize,
 }
 
-/// Serves until it is asked to stop.
+/// Does what must come before anything else in the process.
+pub fn prepare() {
+    prepare_process();
+}
+
+/// Serves until the process is asked to stop.
 ///
 /// # Errors
 /// Why it cannot start, or what ended it.
-pub fn serve(config: ServerConfig) -> Result<(), Box<dyn std::error::Error>> {
-    let cores = config.cpus.len().min(usize::from(config.shards));
-    let cpus = config.cpus[..cores].to_vec();
-    for &address in &config.addresses {
+pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
+    let config = settings.config();
+    let addresses = addresses(config)?;
+    if config.protected_mode && config.requirepass.is_none() {
+        warn_if_open(&addresses);
+    }
+    std::fs::create_dir_all(&config.dir).map_err(|error| format!("{}: {error}", config.dir.display()))?;
+    let directory = DataDirectory::take(&config.dir)?;
+    let cpus: Vec<CpuId> = host::available_cores().into_iter().map(CpuId).collect();
+    let mut entropy = Entropy::default();
+    let identity = identity(&directory, config.shards, cpus.len(), &mut entropy)?;
+    config.check_shard_ports(identity.shards)?;
+    let disk = Disk::probe(&config.dir).map_err(|error| format!("{}: {error}", config.dir.display()))?;
+    if !disk.is_direct() {
+        log_line::warning("the data directory's file system refuses direct I/O: log writes go through the page cache");
+    }
+    for &address in &addresses {
         probe(address)?;
     }
-    let doorbells: Vec<Doorbell> = (0..cores).map(|_| Doorbell::new()).collect::<Result<_, _>>()?;
+    let cores = cpus.len().min(usize::from(identity.shards));
+    let doorbells: Arc<[Doorbell]> = (0..cores).map(|_| Doorbell::new()).collect::<Result<Vec<_>, _>>()?.into();
     let stop = StopRequest::new(&doorbells);
     stop.on_signals()?;
+    let _pid_file = match &config.pid_file {
+        Some(path) => Some(PidFile::write(path.clone()).map_err(|error| format!("{}: {error}", path.display()))?),
+        None => None,
+    };
     let meshes: Vec<Option<Mesh<Message>>> = Mesh::connect(&doorbells).into_iter().map(Some).collect();
     let meshes = Arc::new(Mutex::new(meshes));
-    let clients = Arc::new(AtomicU64::new(1));
-    let origin = Instant::now();
-    let config = Arc::new(config);
-    let core_of: Vec<CoreId> = (0..config.shards).map(|shard| CoreId(shard % cores as u16)).collect();
-    let doorbells = Arc::new(doorbells);
-    let node = Node::start(&cpus, move |core| {
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let plan = Arc::new(Plan {
+        settings: settings.clone(),
+        identity,
+        directory,
+        disk,
+        addresses,
+        core_of: (0..identity.shards).map(|shard| CoreId(shard % cores as u16)).collect(),
+        run_id: (0..3).map(|_| format!("{:016x}", entropy.next_u64())).collect::<String>()[..40].to_owned(),
+        started_unix_ms: started.as_millis() as u64,
+        clients: Arc::new(AtomicU64::new(1)),
+        origin: Instant::now(),
+        stop,
+        starting: AtomicUsize::new(cores),
+    });
+    let node = Node::start(&cpus[..cores], move |core| {
         let mesh = meshes.lock().expect("no core panicked yet")[usize::from(core.0)].take().expect("once per core");
-        let (config, clients, stop) = (config.clone(), clients.clone(), stop.clone());
-        let (core_of, doorbell) = (core_of.clone(), doorbells[usize::from(core.0)].clone());
-        async move { run_core(core, core_of, config, mesh, doorbell, clients, stop, origin).await }
+        let (plan, doorbell) = (plan.clone(), doorbells[usize::from(core.0)].clone());
+        async move { run_core(core, &plan, mesh, doorbell).await }
     })?;
     node.join()?;
+    log_line::notice("stopped; everything owed was sent and is on disk");
     Ok(())
 }
 
-#[allow(clippy::too_many_arguments, reason = "the parts of a core, made apart")]
-async fn run_core(
-    core: CoreId,
-    core_of: Vec<CoreId>,
-    config: Arc<ServerConfig>,
-    mesh: Mesh<Message>,
-    doorbell: Doorbell,
-    clients: Arc<AtomicU64>,
-    stop: StopRequest,
-    origin: Instant,
-) -> Result<(), String> {
+/// The addresses of the base port.
+fn addresses(config: &Config) -> Result<Vec<SocketAddr>, String> {
+    match config.port {
+        Some(port) => bound(config, port.get()),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn bound(config: &Config, port: u16) -> Result<Vec<SocketAddr>, String> {
+    let mut addresses = Vec::new();
+    for bind in &config.bind {
+        match bind.addresses(port) {
+            Ok(found) => {
+                let usable = |address: &SocketAddr| !bind.optional || probe(SocketAddr::new(address.ip(), 0)).is_ok();
+                addresses.extend(found.into_iter().filter(usable));
+            }
+            Err(_) if bind.optional => {}
+            Err(error) => return Err(format!("bind {}: {error}", bind.host)),
+        }
+    }
+    Ok(addresses)
+}
+
+fn warn_if_open(addresses: &[SocketAddr]) {
+    if addresses.iter().any(|address| !address.ip().is_loopback()) {
+        log_line::warning(
+            "bound beyond loopback without a password: clients from other machines are refused (protected-mode)",
+        );
+    }
+}
+
+/// The directory's identity; a new directory gets one.
+fn identity(
+    directory: &DataDirectory,
+    wanted: ShardCount,
+    cores: usize,
+    entropy: &mut Entropy,
+) -> Result<Identity, Box<dyn Error>> {
+    if let Some(identity) = directory.identity()? {
+        return match wanted {
+            ShardCount::Exactly(count) if count.get() != identity.shards => Err(format!(
+                "{} was made with {} shards, which does not change: start it with --shards {} or --shards auto, or give \
+                 another --dir",
+                directory.path().display(),
+                identity.shards,
+                identity.shards
+            )
+            .into()),
+            _ => Ok(identity),
+        };
+    }
+    let auto = NonZeroU16::new(cores as u16).unwrap_or(NonZeroU16::MIN);
+    let shards = match wanted {
+        ShardCount::Auto => auto,
+        ShardCount::Exactly(count) => count,
+    };
+    let incarnation = u128::from(entropy.next_u64()) << 64 | u128::from(entropy.next_u64());
+    let identity = Identity {
+        shards: shards.get(),
+        incarnation,
+        hash_seed: entropy.next_u64(),
+        log_salt: entropy.next_u64() as u32,
+    };
+    directory.found(&identity)?;
+    Ok(identity)
+}
+
+async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Doorbell) -> Result<(), String> {
+    let config = plan.settings.config();
     let mut entropy = Entropy::default();
     let mut shards = Vec::new();
-    for (shard, _) in core_of.iter().enumerate().filter(|(_, owner)| **owner == core) {
-        let shard = ShardId(shard as u16);
-        shards.push(open_shard(shard, core_of.len() as u16, &config, &mut entropy)?);
+    for (shard, _) in plan.core_of.iter().enumerate().filter(|(_, owner)| **owner == core) {
+        shards.push(open_shard(ShardId(shard as u16), plan, &mut entropy)?);
     }
-    let (requests, replies) = background::start(doorbell.clone());
+    let (requests, replies) = background::start(doorbell.clone(), config.log.background_bytes_per_second);
     let ring = Ring::new(&RingConfig::default(), doorbell.clone(), &[]).map_err(|error| error.to_string())?;
     let cold = ColdRing::new(&doorbell).map_err(|error| error.to_string())?;
-    let engine = Engine::new(core, core_of, shards);
-    let make_client = Box::new(move |door, now_us| {
+    let node = NodeState {
+        settings: plan.settings.clone(),
+        run_id: plan.run_id.clone(),
+        started_unix_ms: plan.started_unix_ms,
+        stop: plan.stop.clone(),
+        counters: CoreCounters::default(),
+    };
+    let engine = Engine::new(core, plan.core_of.clone(), shards, node);
+    let clients = plan.clients.clone();
+    let make_client = Box::new(move |door, now_us, config: &Config| {
         let id = ClientId(clients.fetch_add(1, Ordering::Relaxed));
-        Client {
-            decoder: Decoder::default(),
-            state: ClientState {
-                session: Session::new(id, door, true),
-                gates: OutputQueue::default(),
-                waiting: None,
-                serial: 0,
-                run: None,
-                deferred: None,
-                listed: (ShardId(0), Batch(0)),
-                paused: false,
-                ended: false,
-                peer: None,
-                local: None,
-                shard_port_first: None,
-                since_us: now_us,
-                traffic: Traffic::default(),
-            },
-        }
+        new_client(id, door, now_us, config)
     });
-    let mut reactor = Reactor::new(ring, cold, mesh, Clock::new(origin), engine, requests, replies, stop, make_client);
-    for &address in &config.addresses {
-        let listener = listen(address, Sharing::EveryCore, 511).map_err(|error| error.to_string())?;
+    let clock = Clock::new(plan.origin);
+    let mut reactor = Reactor::new(ring, cold, mesh, clock, engine, requests, replies, plan.stop.clone(), make_client);
+    reactor.begin().await;
+    let backlog = config.tcp_backlog;
+    for &address in &plan.addresses {
+        let listener = listen(address, Sharing::EveryCore, backlog).map_err(|error| error.to_string())?;
         reactor.listen(listener, Door::Server);
+    }
+    for (shard, _) in plan.core_of.iter().enumerate().filter(|(_, owner)| **owner == core) {
+        let shard = ShardId(shard as u16);
+        let Some(port) = config.shard_port(shard) else { continue };
+        for address in bound(config, port)? {
+            let listener = listen(address, Sharing::One, backlog).map_err(|error| error.to_string())?;
+            reactor.listen(listener, Door::Shard(shard));
+        }
+    }
+    if plan.starting.fetch_sub(1, Ordering::SeqCst) == 1 {
+        for address in &plan.addresses {
+            log_line::notice(format_args!("Ready to accept connections on {address}, {} shards", plan.identity.shards));
+        }
+        host::tell_ready(config.supervision);
     }
     reactor.run().await;
     Ok(())
 }
 
-fn open_shard(shard: ShardId, shards: u16, config: &ServerConfig, entropy: &mut Entropy) -> Result<LocalShard, String> {
-    let directory = config.directory.join(format!("shard-{:04}", shard.0));
-    let files = ShardFiles::open(&directory).map_err(|error| format!("{}: {error}", directory.display()))?;
-    let shard_config = ShardConfig {
-        shard,
-        shards,
-        databases: 16,
-        string_bytes_max: 512 << 20,
-        memory_bytes_max: 0,
-        warm_bytes_max: 64 << 20,
-        segment_bytes: 64 << 20,
-        entropy: entropy.next_u64(),
-    };
-    let open = OpenConfig {
-        identity: LogIdentity { shard, salt: 0 },
-        log: LogConfig { segment_bytes: 64 << 20, block_bytes: 4096 },
-        hash_seed: 0,
-        large_bytes_min: 16 << 10,
-    };
-    let bytes = files.bytes();
-    let next = SegmentId(files.newest().0 + 1);
-    let opened = open_lone(shard_config, open, &bytes, &files, next)
-        .map_err(|error| format!("{}: {error}", directory.display()))?;
-    Ok(LocalShard::new(shard, opened.shard, files))
+fn new_client(id: ClientId, door: Door, now_us: u64, config: &Config) -> Client {
+    let authenticated = config.requirepass.is_none();
+    let mut decoder = Decoder::new(config.bulk_bytes_max as usize);
+    decoder.set_authenticated(authenticated);
+    Client {
+        decoder,
+        state: ClientState {
+            session: Session::new(id, door, authenticated),
+            gates: OutputQueue::default(),
+            waiting: None,
+            serial: 0,
+            run: None,
+            deferred: None,
+            listed: (ShardId(0), Batch(0)),
+            paused: false,
+            ended: false,
+            peer: None,
+            local: None,
+            shard_port_first: config.shard_port(ShardId(0)),
+            since_us: now_us,
+            traffic: Traffic::default(),
+        },
+    }
 }
 
+/// What a shard is told of the settings.
+pub fn shard_config(config: &Config, shard: ShardId, shards: u16, entropy: u64) -> ShardConfig {
+    ShardConfig {
+        shard,
+        shards,
+        databases: config.databases,
+        string_bytes_max: config.bulk_bytes_max as usize,
+        memory_bytes_max: config.memory_bytes_max.map_or(0, |bytes| (bytes / u64::from(shards)).max(1) as usize),
+        warm_bytes_max: warm_bytes(config) / usize::from(shards),
+        segment_bytes: config.log.segment_bytes,
+        entropy,
+        script: ScriptLimits { memory_bytes_max: config.script.memory_bytes_max as usize, ..ScriptLimits::default() },
+    }
+}
 
+/// Copies of large strings in memory: no more than an eighth of `maxmemory`.
+fn warm_bytes(config: &Config) -> usize {
+    config.memory_bytes_max.map_or(WARM_BYTES_MAX, |bytes| WARM_BYTES_MAX.min(bytes as usize / 8))
+}
 
+fn open_shard(shard: ShardId, plan: &Plan, entropy: &mut Entropy) -> Result<LocalShard, String> {
+    let path = plan.directory.shard(shard);
+    let said = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let config = plan.settings.config();
+    let files = SegmentFiles::open(&path, plan.disk).map_err(|error| said(&error))?;
+    let files = ShardFiles::open(files).map_err(|error| said(&error))?;
+    for (segment, _) in files.bytes(SegmentRole::Log) {
+        let open = files.segment(segment).expect("it was just listed");
+        open.map.populate().map_err(|error| said(&error))?;
+    }
+    let shard_config = shard_config(config, shard, plan.identity.shards, entropy.next_u64());
+    let open = OpenConfig {
+        identity: plan.identity.log(shard),
+        log: LogConfig { segment_bytes: config.log.segment_bytes, block_bytes: plan.disk.block_bytes },
+        hash_seed: plan.identity.hash_seed,
+        large_bytes_min: config.log.large_value_bytes as usize,
+    };
+    let next = SegmentId(files.newest().0 + 1);
+    let started = Instant::now();
+    let logs = files.bytes(SegmentRole::Log);
+    let opened = open_lone(shard_config, open, &logs, &Unhurried(&files), next).map_err(|error| said(&error))?;
+    // What kill -9 left in the page cache is not on disk yet; what a torn write left must not be taken for a record later.
+    for &range in &opened.recovered.torn {
+        files.directory().zero(range).map_err(|error| said(&error))?;
+    }
+    for &segment in &opened.recovered.sync {
+        files.directory().sync(segment).map_err(|error| said(&error))?;
+    }
+    let keys: usize = (0..config.databases).map(|db| opened.shard.keyspace().len(db)).sum();
+    log_line::verbose(format_args!(
+        "shard {shard}: {keys} keys from {} entries in {} ms",
+        opened.recovered.entries,
+        started.elapsed().as_millis()
+    ));
+    Ok(LocalShard::new(shard, opened.shard, files))
+}

@@ -144,6 +144,11 @@ impl std::fmt::Debug for Command {
 }
 
 impl Command {
+    /// A row without subcommands.
+    pub const fn row(name: &'static str, arity: i16, flags: u32, keys: Keys, run: Run) -> Self {
+        Command { name, arity, flags, keys, run, subcommands: &[] }
+    }
+
     /// Whether the command has this flag (or one of these).
     #[inline]
     pub fn is(&self, flag: u32) -> bool {

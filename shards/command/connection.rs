@@ -1,6 +1,8 @@
 //! Commands of the connection itself.
 
+use crate::command::call::Arguments;
 use crate::command::command::{Command, Keys, Run, flag};
+use crate::command::describe::command as run_command;
 use crate::command::session::{Queue, Session};
 use crate::keyspace::canonical_integer;
 use crate::reply::ReplySink;
@@ -30,6 +32,11 @@ pub fn run_on_connection(command: &Command, session: &mut Session, list: &[&[u8]
         "multi" => {
             session.transaction = Some(Queue::default());
             reply.ok();
+        }
+        name if name == "command" || name.starts_with("command|") => {
+            if let Err(failure) = run_command(Arguments::new(list), reply) {
+                failure.write(reply);
+            }
         }
         "discard" => reply.error("ERR DISCARD without MULTI"),
         "watch" => reply.error("ERR WATCH inside MULTI is not allowed"),

@@ -1,11 +1,30 @@
 //! The command table: every command that exists, found by name.
 
 use crate::command::command::Command;
-use crate::command::{bits, connection, expiry, key, scan, string};
+use crate::command::{
+    bit_range, bitfield, bits, connection, counter, describe, expiry, key, lcs, multi_string, object, range, scan,
+    script, string,
+};
 use std::sync::OnceLock;
 
 /// The tables of the families, each sorted as its file likes.
-const FAMILIES: &[&[Command]] = &[string::COMMANDS, bits::COMMANDS, key::COMMANDS, expiry::COMMANDS, scan::COMMANDS, connection::COMMANDS];
+const FAMILIES: &[&[Command]] = &[
+    string::COMMANDS,
+    multi_string::COMMANDS,
+    range::COMMANDS,
+    counter::COMMANDS,
+    lcs::COMMANDS,
+    bits::COMMANDS,
+    bit_range::COMMANDS,
+    bitfield::COMMANDS,
+    key::COMMANDS,
+    expiry::COMMANDS,
+    scan::COMMANDS,
+    object::COMMANDS,
+    script::COMMANDS,
+    connection::COMMANDS,
+    describe::COMMANDS,
+];
 
 /// The longest name of a command, in bytes.
 const NAME_BYTES_MAX: usize = 32;

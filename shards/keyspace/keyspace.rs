@@ -48,6 +48,8 @@ pub struct Keyspace {
     /// Expired keys that a read met; their removal is logged by [`Keyspace::remove_met_expired`].
     met_expired: RefCell<Vec<(DatabaseIndex, u64, Text)>>,
     batch: Batch,
+    /// The last batch that closed and was not taken back; 0 is none.
+    closed: Batch,
     batch_timestamp: Timestamp,
     body: Vec<u8>,
     large: Vec<(Rc<LargeString>, usize)>,
@@ -77,6 +79,7 @@ impl Keyspace {
             gate: Cell::new(Batch(0)),
             met_expired: RefCell::default(),
             batch: Batch(1),
+            closed: Batch(0),
             batch_timestamp: Timestamp(0),
             body: Vec::new(),
             large: Vec::new(),
@@ -418,16 +421,28 @@ impl Keyspace {
         let entry = self.databases[usize::from(db)].table.find_mut(hash, key).expect("the string exists");
         entry.accessed_s.set(now_s);
         let before = entry.value.heap_bytes();
+        let end = offset + bytes.len();
         let inverse = match &mut entry.value {
             Value::Buffer(buffer) => {
-                let len = buffer.len();
-                let end = offset + bytes.len();
+                let (len, capacity) = (buffer.len(), buffer.capacity());
                 let old: Box<[u8]> = buffer.get(offset..end.min(len)).unwrap_or_default().into();
                 if end > len {
                     buffer.resize(end, 0);
                 }
                 buffer[offset..end].copy_from_slice(bytes);
-                Inverse::Spliced { key: Text::new(key), len, offset, bytes: old }
+                let spliced = Inverse::Spliced { key: Text::new(key), offset, bytes: old };
+                if end <= len {
+                    spliced
+                } else {
+                    // Taken back in this order: what was overwritten, then the length.
+                    let grown = Inverse::Grown { key: Text::new(key), len, capacity };
+                    if offset < len {
+                        self.undo.push(Undo { db, survives: false, mark, inverse: grown });
+                        spliced
+                    } else {
+                        grown
+                    }
+                }
             }
             other => {
                 // The first write in place replaces the value by a buffer; the old one is the inverse.
@@ -440,7 +455,6 @@ impl Keyspace {
                     }
                     Err(range) => panic!("a large string is brought into memory before it is written to: {range:?}"),
                 };
-                let end = offset + bytes.len();
                 if end > buffer.len() {
                     buffer.resize(end, 0);
                 }
@@ -522,24 +536,29 @@ impl Keyspace {
         self.body.len() != mark.body
     }
 
-    /// Takes back everything written since the mark, but the removal of expired keys.
+    /// Takes back everything written since the mark. Keys that had expired at the mark and were removed since are removed anew: their
+    /// removal survives. (What was given a time in the past since the mark was not expired there, and comes back as it was.)
     pub fn undo_to(&mut self, mark: Mark) {
-        let mut survivors = Vec::new();
+        let mut expired = Vec::new();
         while self.undo.len() > mark.undo {
             let undo = self.undo.pop().expect("its length was just looked at");
-            if undo.survives {
-                survivors.push(undo);
-            } else {
-                self.invert(undo);
+            if let (true, Inverse::PutBack { entry }) = (undo.survives, &undo.inverse) {
+                expired.push((undo.db, entry.key.clone()));
+                self.expired_keys -= 1;
             }
+            self.invert(undo);
         }
         self.body.truncate(mark.body);
         self.large.truncate(mark.large);
-        for undo in survivors.into_iter().rev() {
-            if let Inverse::PutBack { entry } = &undo.inverse {
-                self.log(Effect::Remove { db: undo.db, key: entry.key() });
-            }
-            self.undo.push(undo);
+        for (db, key) in expired.into_iter().rev() {
+            let hash = self.databases[usize::from(db)].table.hash(key.as_bytes());
+            self.remove_expired(db, hash, key.as_bytes());
+        }
+        self.remove_met_expired();
+        if self.body.is_empty() {
+            // Nothing is left of the batch, which may never close then: nothing may wait for it.
+            self.gate.set(self.gate.get().min(self.closed));
+            self.uncommitted.unmark_databases(self.closed);
         }
     }
 
@@ -558,6 +577,7 @@ impl Keyspace {
             body: std::mem::replace(&mut self.body, Vec::with_capacity(capacity)),
             large: std::mem::take(&mut self.large),
         };
+        self.closed = self.batch;
         self.batch = Batch(self.batch.0 + 1);
         Some(closed)
     }
@@ -594,6 +614,10 @@ impl Keyspace {
             }
         }
         self.batch = Batch(self.batch.0 + 1);
+        // What is left is committed: nothing waits for the batches that are gone.
+        self.closed = Batch(0);
+        self.gate.set(Batch(0));
+        self.uncommitted = Uncommitted::new();
         self.pins.clear();
         self.drop_versions();
         self.watches = 0;
@@ -632,15 +656,20 @@ impl Keyspace {
                 let hash = database.table.hash(key.as_bytes());
                 database.set_expiry(hash, key.as_bytes(), expires_ms);
             }
-            Inverse::Spliced { key, len, offset, bytes } => {
+            Inverse::Spliced { key, offset, bytes } => {
+                let hash = database.table.hash(key.as_bytes());
+                let entry = database.table.find_mut(hash, key.as_bytes()).expect("an undone key is there");
+                if !bytes.is_empty() {
+                    entry.value.buffer()[offset..][..bytes.len()].copy_from_slice(&bytes);
+                }
+            }
+            Inverse::Grown { key, len, capacity } => {
                 let hash = database.table.hash(key.as_bytes());
                 let entry = database.table.find_mut(hash, key.as_bytes()).expect("an undone key is there");
                 let before = entry.value.heap_bytes();
-                let Value::Buffer(buffer) = &mut entry.value else {
-                    panic!("a string that was written to in place is a buffer");
-                };
-                buffer[offset.min(len)..][..bytes.len()].copy_from_slice(&bytes);
+                let buffer = entry.value.buffer();
                 buffer.truncate(len);
+                buffer.shrink_to(capacity);
                 let delta = entry.value.heap_bytes() as isize - before as isize;
                 self.account(db, delta);
             }

@@ -8,6 +8,8 @@ mod keyspace;
 mod large;
 mod schedule;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 mod uncommitted;
 mod undo;

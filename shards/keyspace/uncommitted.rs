@@ -45,9 +45,17 @@ impl Uncommitted {
         std::mem::replace(&mut self.keys[usize::from(place.0)], batch)
     }
 
-    /// Takes a mark back. The database's own mark stays: it over-gates until that batch is committed.
+    /// Takes a mark back. The database's own mark stays: it over-gates, until that batch is committed or
+    /// [`Uncommitted::unmark_databases`] is told that there is none.
     pub fn unmark(&mut self, place: Place, previous: Batch) {
         self.keys[usize::from(place.0)] = previous;
+    }
+
+    /// Nothing is left of the batches after `batch`: no database waits for them.
+    pub fn unmark_databases(&mut self, batch: Batch) {
+        for mark in &mut self.databases {
+            *mark = (*mark).min(batch);
+        }
     }
 
     /// Marks a whole database as emptied by `batch`; what was there before, for an undo.

@@ -28,8 +28,10 @@ pub(super) enum Inverse {
     PutBack { entry: Box<Entry> },
     /// The key expired then.
     Expired { key: Text, expires_ms: u64 },
-    /// The string was this long, and had these bytes there.
-    Spliced { key: Text, len: usize, offset: usize, bytes: Box<[u8]> },
+    /// The buffer had these bytes there.
+    Spliced { key: Text, offset: usize, bytes: Box<[u8]> },
+    /// The buffer was this long, and had room for so many bytes.
+    Grown { key: Text, len: usize, capacity: usize },
     /// The whole database was this.
     Root { root: Box<Root>, flushed: Batch },
 }

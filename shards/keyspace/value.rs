@@ -4,7 +4,7 @@ use crate::ids::SegmentId;
 use crate::keyspace::large::LargeString;
 use crate::keyspace::text::INLINE_BYTES_MAX;
 use bytes::Bytes;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::rc::Rc;
 
 /// A value in 24 bytes.
@@ -52,6 +52,12 @@ impl DigitBuffer {
         let mut data = [0; 20];
         data[..digits.len()].copy_from_slice(digits);
         DigitBuffer { len: digits.len() as u8, data }
+    }
+
+    fn part(mut self, part: Range<usize>) -> Self {
+        let len = part.len();
+        self.data[..usize::from(self.len)].copy_within(part, 0);
+        DigitBuffer { len: len as u8, data: self.data }
     }
 }
 
@@ -125,6 +131,35 @@ impl Value {
                 }
             },
         })
+    }
+
+    /// A part of the string, which has it, or the range (no longer than the part) that must be brought in first.
+    pub fn part<'a>(&'a self, part: Range<usize>, segments: &'a dyn Segments) -> Result<StringBytes<'a>, ColdRange> {
+        if let Value::Large(string) = self
+            && string.memory().is_none()
+        {
+            assert!(part.start <= part.end && part.end <= string.len(), "a part lies within its string");
+            if part.is_empty() {
+                return Ok(StringBytes::Borrowed(&[]));
+            }
+            let place = string.place().expect("a large string is in memory or has a place");
+            let offset = place.offset + part.start as u64;
+            let range = ColdRange { segment: place.segment.segment, offset, len: part.len() };
+            return Ok(StringBytes::Borrowed(segments.resident(range).ok_or(range)?));
+        }
+        Ok(match self.bytes(segments)? {
+            StringBytes::Borrowed(bytes) => StringBytes::Borrowed(&bytes[part]),
+            StringBytes::Digits(digits) => StringBytes::Digits(digits.part(part)),
+            StringBytes::Shared(bytes) => StringBytes::Shared(bytes.slice(part)),
+        })
+    }
+
+    /// The buffer of a string that was written to in place.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        match self {
+            Value::Buffer(buffer) => buffer,
+            other => panic!("a string that was written to in place is a buffer: {other:?}"),
+        }
     }
 
     /// The string's length in bytes.
@@ -229,6 +264,8 @@ mod tests {
         }
         let value = Value::string(b"-12");
         assert_eq!((value.len(), value.encoding()), (3, "int"));
+        assert_eq!(&*value.part(1..3, &None_).unwrap(), b"12");
+        assert_eq!(&*value.part(3..3, &None_).unwrap(), b"");
         assert_eq!(&*value.bytes(&None_).unwrap(), b"-12");
         assert_eq!(&*Value::large(Bytes::from_static(b"abc")).bytes(&None_).unwrap(), b"abc");
     }

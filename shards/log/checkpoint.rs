@@ -14,7 +14,7 @@ use std::fmt;
 use super::fault::RecordFault;
 use super::record::{LogIdentity, LogPosition, RecordHeader, RecordKind};
 use super::start::LogStart;
-use crate::ids::{LogIndex, SegmentId, ShardId, Timestamp, WriteNumber};
+use crate::ids::{SegmentId, ShardId, Timestamp, WriteNumber};
 
 /// The bytes of the length before each item.
 pub(super) const ITEM_LENGTH_BYTES: usize = 4;
@@ -79,14 +79,7 @@ impl<'a> Checkpoint<'a> {
     /// # Errors
     /// The first place that is not as it was written, or where the file ends too early.
     pub fn read(identity: LogIdentity, segment: SegmentId, bytes: &'a [u8]) -> Result<Self, CheckpointError> {
-        let mut walk = Walk {
-            identity,
-            segment,
-            bytes,
-            offset: 0,
-            record: 1,
-            previous_crc: 0,
-        };
+        let mut walk = Walk { identity, segment, bytes, offset: 0, record: 1, previous_crc: 0 };
         let at = |walk: &Walk<'_>, fault| CheckpointError {
             shard: identity.shard,
             segment,
@@ -122,21 +115,17 @@ impl<'a> Checkpoint<'a> {
             }
             walk.pass(&header);
         }
-        Ok(Self {
-            base,
-            bytes,
-            items_start,
-            items,
-            item_bytes,
-            records: walk.record,
-            identity,
-            segment,
-        })
+        Ok(Self { base, bytes, items_start, items, item_bytes, records: walk.record, identity, segment })
     }
 
     /// What it is a checkpoint of.
     pub fn base(&self) -> &CheckpointBase {
         &self.base
+    }
+
+    /// The file it lies in.
+    pub fn segment(&self) -> SegmentId {
+        self.segment
     }
 
     /// How many items it holds.
@@ -191,7 +180,7 @@ impl<'a> Walk<'a> {
         let header = RecordHeader::read(self.identity, self.segment, self.bytes, self.offset)?;
         let chain = [
             ("record number", self.record, header.write_number()),
-            ("previous checksum", u64::from(self.previous_crc), WriteNumber(u64::from(header.previous_crc()))),
+            (RecordFault::CHAIN_FIELD, u64::from(self.previous_crc), WriteNumber(u64::from(header.previous_crc()))),
         ];
         for (field, expected, WriteNumber(found)) in chain {
             if expected != found {
@@ -215,11 +204,7 @@ fn base(header: &RecordHeader, body: &[u8]) -> Result<CheckpointBase, RecordFaul
     if start.index != header.index() || start.term != header.term() {
         return Err(malformed("the start of the log is not the header's"));
     }
-    Ok(CheckpointBase {
-        start,
-        commit_ts: header.commit_ts(),
-        meta: meta.to_vec(),
-    })
+    Ok(CheckpointBase { start, commit_ts: header.commit_ts(), meta: meta.to_vec() })
 }
 
 fn end(body: &[u8]) -> Result<(u64, u64), RecordFault> {
@@ -253,8 +238,22 @@ fn next_item(body: &[u8], from: usize) -> Result<Option<&[u8]>, RecordFault> {
     Ok(Some(item))
 }
 
-/// The index of the checkpoint in these bytes, if its first record is good: for choosing which files to read whole.
-pub fn checkpoint_index(identity: LogIdentity, segment: SegmentId, bytes: &[u8]) -> Option<LogIndex> {
-    let header = RecordHeader::read(identity, segment, bytes, 0).ok()?;
-    (header.kind() == RecordKind::CheckpointHeader).then_some(header.index())
+/// Chooses what recovery starts from: the newest of these checkpoints that is whole. Those that are newer and not whole are errors to
+/// be told: a published checkpoint was whole once.
+///
+/// # Panics
+/// When the files are not sorted by id.
+pub fn newest_checkpoint<'a>(
+    identity: LogIdentity,
+    files: &[(SegmentId, &'a [u8])],
+) -> (Option<Checkpoint<'a>>, Vec<CheckpointError>) {
+    assert!(files.is_sorted_by(|a, b| a.0 < b.0), "checkpoints are sorted by id");
+    let mut damaged = Vec::new();
+    for &(segment, bytes) in files.iter().rev() {
+        match Checkpoint::read(identity, segment, bytes) {
+            Ok(checkpoint) => return (Some(checkpoint), damaged),
+            Err(error) => damaged.push(error),
+        }
+    }
+    (None, damaged)
 }

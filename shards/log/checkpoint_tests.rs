@@ -63,7 +63,17 @@ fn what_was_pushed_comes_back_with_its_place() {
     for (place, item) in found {
         assert_eq!(&file[place.offset as usize..][..place.bytes as usize], item);
     }
-    assert_eq!(checkpoint_index(IDENTITY, SEGMENT, &file), Some(LogIndex(77)));
+}
+
+#[test]
+fn the_newest_whole_checkpoint_is_chosen_and_newer_damaged_ones_are_told() {
+    let (good, _, _) = file_of(&[b"item".to_vec()]);
+    let files = [(SegmentId(8), &b"older"[..]), (SEGMENT, &good[..]), (SegmentId(12), &good[..200])];
+    let (chosen, damaged) = newest_checkpoint(IDENTITY, &files);
+    assert_eq!(chosen.unwrap().segment(), SEGMENT);
+    assert_eq!(damaged.iter().map(|error| error.segment).collect::<Vec<_>>(), [SegmentId(12)]);
+    assert!(newest_checkpoint(IDENTITY, &[]).0.is_none());
+    assert!(newest_checkpoint(IDENTITY, &[(SEGMENT, &good[..100])]).0.is_none());
 }
 
 #[test]
@@ -149,8 +159,6 @@ fn a_log_is_no_checkpoint_and_a_checkpoint_no_log() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
-
     #[test]
     fn any_items_come_back(items in prop::collection::vec(
         prop_oneof![

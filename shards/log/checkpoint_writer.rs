@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::buffer::AlignedBuffer;
 use super::checkpoint::{CheckpointBase, ITEM_LENGTH_BYTES};
 use super::record::{
-    BLOCK_BYTES_MAX, HEADER_BYTES, LogIdentity, LogPosition, RECORD_BODY_BYTES_MAX, RecordFields, RecordHeader, RecordKind,
-    record_bytes,
+    BLOCK_BYTES_MAX, HEADER_BYTES, LogIdentity, LogPosition, RECORD_BODY_BYTES_MAX, RecordFields, RecordHeader,
+    RecordKind, record_bytes,
 };
 use crate::ids::{SegmentId, WriteNumber};
 

@@ -74,13 +74,25 @@ pub enum RecordFault {
     },
 }
 
+impl RecordFault {
+    /// The field by which a record names the one before it.
+    pub(super) const CHAIN_FIELD: &str = "previous checksum";
+
+    /// A good record of the right write in the right place follows another record than the one before it here.
+    pub(super) fn is_broken_chain(&self) -> bool {
+        matches!(self, Self::Foreign { field, .. } if *field == Self::CHAIN_FIELD)
+    }
+}
+
 impl fmt::Display for RecordFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRoom => write!(f, "the segment ends"),
             Self::Blank => write!(f, "found zeros"),
             Self::NotARecord { found } => write!(f, "found bytes that begin no record ({found:#010x})"),
-            Self::Version { found } => write!(f, "found a record of format version {found}, which this build cannot read"),
+            Self::Version { found } => {
+                write!(f, "found a record of format version {found}, which this build cannot read")
+            }
             Self::Foreign { field, expected, found } => {
                 write!(f, "found a record whose {field} is {found}, expected {expected}")
             }
@@ -144,12 +156,16 @@ impl fmt::Display for Corruption {
             "the log of shard {} is damaged at segment {} offset {}: expected write {} with index {}, {}",
             self.shard, self.segment, self.offset, self.expected_write, self.expected_index, self.fault
         )?;
-        if let Some(evidence) = &self.evidence {
-            write!(
+        match &self.evidence {
+            Some(evidence) => write!(
                 f,
                 "; it was durable once, for write {} (index {}, made when index {} was durable) follows at segment {} offset {}",
                 evidence.write_number, evidence.index, evidence.durable_mark, evidence.segment, evidence.offset
-            )?;
+            )?,
+            None => write!(
+                f,
+                "; this is no torn write: the checkpoint, or the order of the records, says that there was more"
+            )?,
         }
         Ok(())
     }

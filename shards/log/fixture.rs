@@ -7,10 +7,7 @@ use bytes::Bytes;
 use super::*;
 use crate::ids::{LogIndex, SegmentId, ShardId, Term, Timestamp};
 
-pub(super) const IDENTITY: LogIdentity = LogIdentity {
-    shard: ShardId(3),
-    salt: 0x1234_5678,
-};
+pub(super) const IDENTITY: LogIdentity = LogIdentity { shard: ShardId(3), salt: 0x1234_5678 };
 
 /// What recovery told, with its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,8 +29,11 @@ impl Event {
     }
 }
 
+/// Terms and bodies by index.
+pub(super) type Entries = BTreeMap<u64, (u64, Vec<u8>)>;
+
 /// The entries that stand after these events, and the last hard state.
-pub(super) fn replay(events: &[Event]) -> (BTreeMap<u64, (u64, Vec<u8>)>, Option<(u64, Vec<u8>)>) {
+pub(super) fn replay(events: &[Event]) -> (Entries, Option<(u64, Vec<u8>)>) {
     let mut entries = BTreeMap::new();
     let mut hard_state = None;
     for event in events {
@@ -43,7 +43,7 @@ pub(super) fn replay(events: &[Event]) -> (BTreeMap<u64, (u64, Vec<u8>)>, Option
             }
             Event::HardState(term, body) => hard_state = Some((*term, body.clone())),
             Event::Truncate(from) => {
-                assert!(entries.split_off(from).len() > 0, "nothing to truncate from {from}");
+                assert!(!entries.split_off(from).is_empty(), "nothing to truncate from {from}");
             }
             Event::Superseded => entries.clear(),
         }
@@ -134,12 +134,12 @@ impl Disk {
         self.apply(write);
     }
 
-    pub(super) fn recover(&self) -> Result<(Vec<Event>, Recovered), Corruption> {
+    pub(super) fn recover(&self) -> Result<(Vec<Event>, Recovered), Box<Corruption>> {
         recover_bytes(&self.segments, &self.start)
     }
 
     /// Recovers, does what recovery asks for, and goes on with a new writer.
-    pub(super) fn restart(&mut self) -> Result<(Vec<Event>, Recovered), Corruption> {
+    pub(super) fn restart(&mut self) -> Result<(Vec<Event>, Recovered), Box<Corruption>> {
         let (events, recovered) = self.recover()?;
         for range in &recovered.torn {
             let segment = self.segments.get_mut(&range.segment).expect("a known segment");
@@ -159,7 +159,7 @@ impl Disk {
 pub(super) fn recover_bytes(
     segments: &BTreeMap<SegmentId, Vec<u8>>,
     start: &LogStart,
-) -> Result<(Vec<Event>, Recovered), Corruption> {
+) -> Result<(Vec<Event>, Recovered), Box<Corruption>> {
     let slices: Vec<(SegmentId, &[u8])> = segments.iter().map(|(id, bytes)| (*id, bytes.as_slice())).collect();
     let mut events = Vec::new();
     let result = recover::<std::convert::Infallible>(IDENTITY, &slices, start, &mut |event| {
@@ -168,7 +168,7 @@ pub(super) fn recover_bytes(
     });
     match result {
         Ok(recovered) => Ok((events, recovered)),
-        Err(RecoveryError::Corruption(corruption)) => Err(*corruption),
+        Err(RecoveryError::Corruption(corruption)) => Err(corruption),
         Err(RecoveryError::Visitor(never)) => match never {},
     }
 }

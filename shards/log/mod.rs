@@ -6,6 +6,7 @@ mod checkpoint;
 mod checkpoint_writer;
 mod fault;
 mod record;
+mod recovered;
 mod recovery;
 mod remains;
 mod segments;
@@ -20,19 +21,20 @@ mod fixture;
 #[cfg(test)]
 mod recovery_tests;
 
-pub use checkpoint::{Checkpoint, CheckpointBase, CheckpointError, checkpoint_index};
+pub use buffer::{AlignedBuffer, BUFFER_ALIGNMENT_BYTES};
+pub use checkpoint::{Checkpoint, CheckpointBase, CheckpointError, newest_checkpoint};
 pub use checkpoint_writer::{
     CHECKPOINT_BATCH_BYTES_MAX, CHECKPOINT_CHUNK_BYTES, CheckpointChunk, CheckpointSummary, CheckpointWriter,
 };
-pub use buffer::{AlignedBuffer, BUFFER_ALIGNMENT_BYTES};
 pub use fault::{Corruption, Evidence, RecordFault};
 pub use record::{
     BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, HEADER_BYTES, LogIdentity, LogPosition, RECORD_BODY_BYTES_MAX, RecordHeader,
     RecordKind, RecordView, record_bytes,
 };
-pub use recovery::{
-    ByteRange, HardStateRecord, LogEvent, Recovered, RecoveryError, ResumePoint, SegmentStart, SegmentSummary, recover,
+pub use recovered::{
+    ByteRange, HardStateRecord, LogEvent, Recovered, RecoveryError, ResumePoint, SegmentStart, SegmentSummary,
 };
+pub use recovery::recover;
 pub use segments::{CheckpointReferences, Disposable, SegmentRole, SegmentTable};
 pub use start::{DurableEnd, LogStart};
 pub use usage::{SegmentHold, SegmentUse};

@@ -49,15 +49,9 @@ pub enum RecordKind {
 
 impl RecordKind {
     fn from_byte(byte: u8) -> Option<Self> {
-        [
-            Self::Entry,
-            Self::HardState,
-            Self::CheckpointHeader,
-            Self::CheckpointItems,
-            Self::CheckpointEnd,
-        ]
-        .into_iter()
-        .find(|kind| *kind as u8 == byte)
+        [Self::Entry, Self::HardState, Self::CheckpointHeader, Self::CheckpointItems, Self::CheckpointEnd]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
     }
 }
 
@@ -90,11 +84,7 @@ impl LogPosition {
     pub fn part(self, from: usize, bytes: usize) -> Self {
         let end = (from as u64).checked_add(bytes as u64);
         assert!(end.is_some_and(|end| end <= self.bytes), "part {from}+{bytes} of {self}");
-        Self {
-            segment: self.segment,
-            offset: self.offset + from as u64,
-            bytes: bytes as u64,
-        }
+        Self { segment: self.segment, offset: self.offset + from as u64, bytes: bytes as u64 }
     }
 }
 
@@ -233,10 +223,7 @@ impl RecordHeader {
         }
         let computed = header.compute_crc(identity);
         if computed != header.header_crc {
-            return Err(RecordFault::HeaderCrc {
-                stored: header.header_crc,
-                computed,
-            });
+            return Err(RecordFault::HeaderCrc { stored: header.header_crc, computed });
         }
         // The checksum holds, so a build of this program wrote it; but perhaps a newer one.
         if RecordKind::from_byte(header.kind).is_none() {
@@ -252,16 +239,12 @@ impl RecordHeader {
     pub fn body<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], RecordFault> {
         let from = self.offset as usize + HEADER_BYTES;
         let room = bytes.len().saturating_sub(from) as u64;
-        let body = bytes.get(from..from + self.body_bytes as usize).ok_or(RecordFault::BodyLength {
-            bytes: u64::from(self.body_bytes),
-            room,
-        })?;
+        let body = bytes
+            .get(from..from + self.body_bytes as usize)
+            .ok_or(RecordFault::BodyLength { bytes: u64::from(self.body_bytes), room })?;
         let computed = crc32c::crc32c(body);
         if computed != self.body_crc {
-            return Err(RecordFault::BodyCrc {
-                stored: self.body_crc,
-                computed,
-            });
+            return Err(RecordFault::BodyCrc { stored: self.body_crc, computed });
         }
         Ok(body)
     }
@@ -370,10 +353,7 @@ pub fn record_bytes(body_bytes: usize) -> u64 {
 mod tests {
     use super::*;
 
-    const IDENTITY: LogIdentity = LogIdentity {
-        shard: ShardId(3),
-        salt: 0x5eed,
-    };
+    const IDENTITY: LogIdentity = LogIdentity { shard: ShardId(3), salt: 0x5eed };
 
     fn fields() -> RecordFields {
         RecordFields {

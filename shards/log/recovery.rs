@@ -13,169 +13,17 @@
 //! found the log ends. That end is a torn write, or damage: [`remains`](super::remains) tells which.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use super::fault::{Corruption, RecordFault};
-use super::record::{BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, LogIdentity, RecordHeader, RecordKind, RecordView};
+use super::record::{
+    BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, HEADER_BYTES, LogIdentity, RecordHeader, RecordKind, RecordView,
+};
+use super::recovered::{
+    HardStateRecord, LogEvent, Recovered, RecoveryError, ResumePoint, SegmentStart, SegmentSummary,
+};
 use super::remains::{Expected, Remains};
 use super::start::LogStart;
 use crate::ids::{LogIndex, SegmentId, Term, WriteNumber};
-
-/// What recovery tells while it reads, in the order of the log.
-#[derive(Clone, Copy, Debug)]
-pub enum LogEvent<'a> {
-    /// An entry follows those told so far. Its index may be at or below the checkpoint's.
-    Entry(RecordView<'a>),
-    /// The hard state in force from here on.
-    HardState(RecordView<'a>),
-    /// Raft replaced a suffix: the entries told so far with this index or a higher one are void.
-    Truncate(LogIndex),
-    /// The log ends before the checkpoint (others had made its entries durable): the entries told so far are void.
-    Superseded,
-}
-
-/// A hard state as it was logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HardStateRecord {
-    /// Its term.
-    pub term: Term,
-    /// Its bytes. The commit index in them may be above the last index found: a torn write loses entries, not the hard state
-    /// before them.
-    pub body: Vec<u8>,
-}
-
-/// How a segment begins.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SegmentStart {
-    /// The file.
-    pub segment: SegmentId,
-    /// The number of its first write.
-    pub first_write: WriteNumber,
-    /// The checksum of the record before that write.
-    pub previous_crc: u32,
-}
-
-/// Everything that a writer needs to go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResumePoint {
-    /// The segment being filled; when none is, where the log starts.
-    pub start: SegmentStart,
-    /// The size of the segment being filled; 0 when none is.
-    pub segment_bytes: u64,
-    /// Where the next write goes, yet to be rounded up to the disk's block.
-    pub offset: u64,
-    /// The checksum of the last record.
-    pub previous_crc: u32,
-    /// The last write of which a record counts.
-    pub last_write: WriteNumber,
-    /// How many records that write lost; 0 for a whole one.
-    pub cut_records: u32,
-    /// The index of the last entry: durable, once the tail was made so.
-    pub last_index: LogIndex,
-    /// The term of the last entry.
-    pub last_term: Term,
-    /// The last hard state.
-    pub hard_state: Option<HardStateRecord>,
-}
-
-impl ResumePoint {
-    /// The resume point of a log that has no segment yet.
-    pub fn empty(start: &LogStart) -> Self {
-        Self {
-            start: SegmentStart {
-                segment: start.segment,
-                first_write: start.first_write,
-                previous_crc: start.previous_crc,
-            },
-            segment_bytes: 0,
-            offset: 0,
-            previous_crc: start.previous_crc,
-            last_write: WriteNumber(start.first_write.0 - 1),
-            cut_records: 0,
-            last_index: start.index,
-            last_term: start.term,
-            hard_state: None,
-        }
-    }
-}
-
-/// Bytes of one segment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ByteRange {
-    /// The file.
-    pub segment: SegmentId,
-    /// The first byte; not aligned to anything but 8.
-    pub offset: u64,
-    /// How many.
-    pub bytes: u64,
-}
-
-/// What a used segment holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SegmentSummary {
-    /// How it begins.
-    pub start: SegmentStart,
-    /// The size of the file.
-    pub bytes: u64,
-    /// Where the last write in it ends.
-    pub used_bytes: u64,
-    /// How many records count.
-    pub records: u64,
-    /// The lowest and highest index of its entries, replaced ones included.
-    pub entries: Option<(LogIndex, LogIndex)>,
-}
-
-/// A log that was read to its end. Before serving, the shell must zero `torn` and make it and `sync` durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recovered {
-    /// The last entry, or the checkpoint's index when that is higher.
-    pub last_index: LogIndex,
-    /// Its term.
-    pub last_term: Term,
-    /// Where and how the writer goes on.
-    pub resume: ResumePoint,
-    /// What a torn write left: to be overwritten with zeros, durably, before the next write.
-    pub torn: Vec<ByteRange>,
-    /// Segments whose last bytes may be in the page cache only: to be synced (data) before serving.
-    pub sync: Vec<SegmentId>,
-    /// The segments in use, in order.
-    pub segments: Vec<SegmentSummary>,
-    /// Segments without a record, in order. Those above the one being filled can be given to the writer as they are, the others
-    /// only under a new id.
-    pub unused: Vec<SegmentId>,
-    /// How many records count.
-    pub records: u64,
-    /// How many of them are entries.
-    pub entries: u64,
-    /// The bytes of their bodies.
-    pub body_bytes: u64,
-}
-
-/// Why a log could not be recovered.
-#[derive(Debug)]
-pub enum RecoveryError<E> {
-    /// What was durable is damaged.
-    Corruption(Box<Corruption>),
-    /// The visitor refused a record.
-    Visitor(E),
-}
-
-impl<E> From<Box<Corruption>> for RecoveryError<E> {
-    fn from(corruption: Box<Corruption>) -> Self {
-        Self::Corruption(corruption)
-    }
-}
-
-impl<E: fmt::Display> fmt::Display for RecoveryError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Corruption(corruption) => corruption.fmt(f),
-            Self::Visitor(error) => error.fmt(f),
-        }
-    }
-}
-
-impl<E: fmt::Debug + fmt::Display> std::error::Error for RecoveryError<E> {}
 
 /// Reads a shard's log from `start` and tells the visitor what it holds. The whole of the given segments is read, once, in order: the shell
 /// should have them brought in ahead. Segments before the start are ignored.
@@ -208,13 +56,13 @@ pub fn recover<E>(
         entries: 0,
         body_bytes: 0,
     };
-    let fault = loop {
+    let end = loop {
         match reader.next() {
             Ok((segment, view)) => reader.accept(segment, view, visit)?,
-            Err(fault) => break fault,
+            Err(end) => break end,
         }
     };
-    let remains = reader.end(fault)?;
+    let remains = reader.judge(end)?;
     reader.meet_checkpoint(visit)?;
     Ok(reader.finish(remains))
 }
@@ -224,6 +72,24 @@ pub fn recover<E>(
 struct Last {
     segment: usize,
     header: RecordHeader,
+}
+
+/// What was found where the next record was looked for.
+struct End {
+    fault: RecordFault,
+    broken_chain: bool,
+}
+
+impl End {
+    /// Notes what is wrong at a place. Only where a write must begin is a good header that names another predecessor a broken
+    /// chain: further on it can be a later record of a torn write.
+    fn note(&mut self, fault: RecordFault, write_begins: bool) {
+        let breaks = write_begins && fault.is_broken_chain();
+        if (breaks && !self.broken_chain) || self.fault == RecordFault::NoRoom {
+            self.fault = fault;
+        }
+        self.broken_chain |= breaks;
+    }
 }
 
 struct Reader<'a> {
@@ -245,38 +111,34 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The record that follows, wherever it can lie; else what is wrong at the likeliest place.
-    fn next(&self) -> Result<(usize, RecordView<'a>), RecordFault> {
-        let mut first_fault = None;
-        let mut likeliest = |fault: RecordFault| {
-            first_fault.get_or_insert(fault);
-        };
+    /// The record that follows, wherever it can lie; else what was found instead.
+    fn next(&self) -> Result<(usize, RecordView<'a>), End> {
+        let mut end = End { fault: RecordFault::NoRoom, broken_chain: false };
+        let next_write = WriteNumber(self.resume.last_write.0 + 1);
         if let Some(Last { segment, header }) = self.at {
             if header.records_left() > 0 {
                 match self.read(segment, header.end(), header.write_number(), Some(header.records_left() - 1)) {
                     Ok(view) => return Ok((segment, view)),
-                    Err(fault) => likeliest(fault),
+                    Err(fault) => end.note(fault, false),
                 }
             }
-            let next_write = WriteNumber(header.write_number().0 + 1);
             let from = self.resume.offset.next_multiple_of(u64::from(BLOCK_BYTES_MIN));
             let to = self.resume.offset.next_multiple_of(u64::from(BLOCK_BYTES_MAX));
             for offset in (from..=to).step_by(BLOCK_BYTES_MIN as usize) {
                 match self.read(segment, offset, next_write, None) {
                     Ok(view) => return Ok((segment, view)),
-                    Err(fault) => likeliest(fault),
+                    Err(fault) => end.note(fault, offset == from),
                 }
             }
         }
-        let next_write = WriteNumber(self.resume.last_write.0 + 1);
         let later = self.at.map_or(0, |last| last.segment + 1);
         for segment in later..self.segments.len() {
             match self.read(segment, 0, next_write, None) {
                 Ok(view) => return Ok((segment, view)),
-                Err(fault) => likeliest(fault),
+                Err(fault) => end.note(fault, true),
             }
         }
-        Err(first_fault.unwrap_or(RecordFault::MissingSegment))
+        Err(end)
     }
 
     /// The record at a place, if it can follow the last one.
@@ -292,7 +154,7 @@ impl<'a> Reader<'a> {
         let records_left = records_left.unwrap_or(header.records_left());
         let chain = [
             ("write number", write.0, header.write_number().0),
-            ("previous checksum", u64::from(self.resume.previous_crc), u64::from(header.previous_crc())),
+            (RecordFault::CHAIN_FIELD, u64::from(self.resume.previous_crc), u64::from(header.previous_crc())),
             ("number of records left", u64::from(records_left), u64::from(header.records_left())),
         ];
         for (field, expected, found) in chain {
@@ -316,10 +178,7 @@ impl<'a> Reader<'a> {
             RecordKind::Entry if void => {}
             RecordKind::Entry => self.accept_entry(segment, view, visit)?,
             RecordKind::HardState => {
-                self.resume.hard_state = Some(HardStateRecord {
-                    term: header.term(),
-                    body: view.body.to_vec(),
-                });
+                self.resume.hard_state = Some(HardStateRecord { term: header.term(), body: view.body.to_vec() });
                 visit(LogEvent::HardState(view)).map_err(RecoveryError::Visitor)?;
             }
             other => {
@@ -329,11 +188,8 @@ impl<'a> Reader<'a> {
         }
         if self.at.is_none_or(|last| last.segment != segment) {
             let (id, bytes) = self.segments[segment];
-            self.resume.start = SegmentStart {
-                segment: id,
-                first_write: header.write_number(),
-                previous_crc: header.previous_crc(),
-            };
+            self.resume.start =
+                SegmentStart { segment: id, first_write: header.write_number(), previous_crc: header.previous_crc() };
             self.resume.segment_bytes = bytes.len() as u64;
             self.summaries.push(SegmentSummary {
                 start: self.resume.start,
@@ -347,7 +203,8 @@ impl<'a> Reader<'a> {
         self.resume.previous_crc = header.crc();
         self.resume.last_write = header.write_number();
         self.resume.cut_records = header.records_left();
-        self.reached_durable |= header.write_number() == self.start.durable.write_number && header.crc() == self.start.durable.crc;
+        self.reached_durable |=
+            header.write_number() == self.start.durable.write_number && header.crc() == self.start.durable.crc;
         // A complete write ends where its last block does. After a cut one the next begins in the block after what counts.
         self.resume.offset = if header.records_left() == 0 { header.write_end() } else { header.end() };
         self.records += 1;
@@ -397,11 +254,8 @@ impl<'a> Reader<'a> {
         visit: &mut dyn FnMut(LogEvent<'_>) -> Result<(), E>,
     ) -> Result<(), RecoveryError<E>> {
         if let Some(term) = self.term_at_start.filter(|term| *term != self.start.term) {
-            let fault = RecordFault::Order {
-                field: "term at the checkpoint's index",
-                bound: self.start.term.0,
-                found: term.0,
-            };
+            let fault =
+                RecordFault::Order { field: "term at the checkpoint's index", bound: self.start.term.0, found: term.0 };
             let (segment, offset) = self.bad_place();
             return Err(self.corruption(segment, offset, fault).into());
         }
@@ -414,20 +268,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Tells whether the log may end here.
-    fn end(&self, fault: RecordFault) -> Result<Remains, Box<Corruption>> {
+    fn judge(&self, End { fault, broken_chain }: End) -> Result<Remains, Box<Corruption>> {
         let expected = self.expected();
-        let (segment, offset) = self.bad_place();
-        if !self.reached_durable {
-            // Without a single record the likeliest reason is a missing file.
+        let from = self.at.map_or(0, |last| last.segment);
+        let mut remains = Remains::search(self.identity, &self.segments[from..], &expected);
+        // A broken chain: the first record of the next write, in its place, names another record than the last one here.
+        if remains.evidence.is_some() || broken_chain || !self.reached_durable {
+            // Without a single record of the segment of the start, the likeliest reason is a missing file.
             let missing = self.at.is_none() && self.segments.first().is_none_or(|(id, _)| *id != self.start.segment);
             let fault = if missing { RecordFault::MissingSegment } else { fault };
-            return Err(self.corruption(segment, offset, fault));
-        }
-        let from = self.at.map_or(0, |last| last.segment);
-        let remains = Remains::search(self.identity, &self.segments[from..], &expected);
-        if let Some(evidence) = &remains.evidence {
+            let (segment, offset) = self.bad_place();
             let mut corruption = self.corruption(segment, offset, fault);
-            corruption.evidence = Some(evidence.clone());
+            corruption.evidence = remains.evidence.take();
             return Err(corruption);
         }
         Ok(remains)
@@ -444,10 +296,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Where the next record was most likely to be.
     fn bad_place(&self) -> (SegmentId, u64) {
-        match self.at {
-            Some(last) => (self.segments[last.segment].0, self.resume.offset),
-            None => (self.start.segment, 0),
+        let Some(last) = self.at else {
+            return (self.start.segment, 0);
+        };
+        let (segment, bytes) = self.segments[last.segment];
+        let full = self.resume.offset.saturating_add(HEADER_BYTES as u64) > bytes.len() as u64;
+        match self.segments.get(last.segment + 1) {
+            Some((next, _)) if full => (*next, 0),
+            _ => (segment, self.resume.offset),
         }
     }
 

@@ -21,11 +21,7 @@ struct SmallLog {
 
 impl SmallLog {
     fn new() -> Self {
-        let mut log = Self {
-            disk: Disk::new(512, 4096),
-            records: Vec::new(),
-            last: (SegmentId(0), 0, 0),
-        };
+        let mut log = Self { disk: Disk::new(512, 4096), records: Vec::new(), last: (SegmentId(0), 0, 0) };
         log.write(&[hard_state(1, b"term 1"), entry(1, 1, b"one")]);
         log.write(&[entry(2, 1, &[2; 300]), entry(3, 1, &[3; 333])]);
         log.write(&[entry(4, 1, &[4; 1700])]);
@@ -116,7 +112,7 @@ fn every_flipped_bit_is_harmless_cut_or_refused_with_its_place() {
                 (Err(corruption), Some((_, from, _, write))) if *write < last_write => {
                     // The offset named is where the record was expected, or the block boundary at which it was the first.
                     assert_eq!((corruption.segment, corruption.offset), place_named(&log, segment, *from), "bit {bit}");
-                    assert!(corruption.evidence.is_some());
+                    assert!(corruption.evidence.is_some() || corruption.fault.is_broken_chain());
                     assert_eq!(corruption.expected_write, WriteNumber(*write));
                     refused += 1;
                 }
@@ -136,17 +132,20 @@ fn every_flipped_bit_is_harmless_cut_or_refused_with_its_place() {
     assert!(refused > 10_000 && cut > 5_000 && harmless > 1000, "{refused} {cut} {harmless}");
 }
 
-/// A missing first record of a segment is reported where the segment before ended.
+/// A record in the first block of a segment that is not the first may be reported where the segment before ended.
 fn place_named(log: &SmallLog, segment: SegmentId, from: usize) -> (SegmentId, u64) {
     if from == 0 && segment != SegmentId(1) {
         let before = log.records.iter().rfind(|(at, ..)| *at < segment).unwrap();
-        return (before.0, before.2.next_multiple_of(SECTOR) as u64);
+        let end = before.2.next_multiple_of(SECTOR);
+        if end < log.disk.segments[&before.0].len() {
+            return (before.0, end as u64);
+        }
     }
     (segment, from as u64)
 }
 
 #[test]
-fn damage_below_a_checkpoints_durable_write_is_refused_even_at_the_very_end() {
+fn damage_to_what_was_durable_when_a_checkpoint_was_made_is_refused_even_at_the_very_end() {
     let mut log = SmallLog::new();
     let (segment, from, _) = log.last;
     log.disk.segments.get_mut(&segment).unwrap()[from + 100] ^= 1;
@@ -254,7 +253,7 @@ fn recycled_segments_full_of_old_records_add_nothing() {
     assert_eq!(events, before);
     assert_eq!(recovered.unused, [third, fourth]);
     assert!(recovered.torn.is_empty());
-    for index in 8..14 {
+    for index in 8..16 {
         log.disk.append(&[entry(index, 2, &[index as u8; 600])]);
         let (events, _) = log.disk.recover().unwrap();
         assert_eq!(replay(&events).0.len() as u64, index);
@@ -294,7 +293,7 @@ fn a_header_of_a_later_write_proves_damage_even_without_its_body() {
 
 #[test]
 fn a_torn_first_write_of_a_segment_leaves_the_end_in_the_one_before() {
-    let mut disk = Disk::new(512, 2048);
+    let mut disk = Disk::new(512, 1536);
     disk.append(&[entry(1, 1, &[1; 900])]);
     let write = disk.plan(&[entry(2, 1, &[2; 900])]);
     assert_eq!(write.segment, SegmentId(2));
@@ -366,7 +365,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// What a log must hold.
 #[derive(Clone, Default)]
 struct Model {
-    entries: BTreeMap<u64, (u64, Vec<u8>)>,
+    entries: Entries,
     hard_state: Option<(u64, Vec<u8>)>,
 }
 
@@ -397,8 +396,6 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
-
     #[test]
     fn what_was_acknowledged_survives_any_subset_of_the_last_sectors(
         steps in steps(),
@@ -456,4 +453,36 @@ proptest! {
         let found = replay(&events);
         prop_assert_eq!(&found.0, &model.entries);
     }
+}
+
+#[test]
+fn a_write_torn_after_one_that_was_cut_is_no_damage() {
+    // Found by the random lives above: only a later record of the second write arrived, and seemed to prove that the first one, cut
+    // at the restart between them, had been whole.
+    let mut disk = Disk::new(512, 16384);
+    let first = disk.plan(&[hard_state(1, b"vote"), entry(1, 1, &[1; 900])]);
+    disk.store(&first);
+    disk.segments.get_mut(&first.segment).unwrap()[SECTOR..].fill(0);
+    disk.restart().unwrap();
+    let second = disk.plan(&[entry(1, 2, &[2; 900]), entry(2, 2, b"two")]);
+    disk.store(&second);
+    disk.segments.get_mut(&second.segment).unwrap()[second.offset as usize..][..SECTOR].fill(0);
+    let (events, recovered) = disk.restart().unwrap();
+    assert_eq!(events, [Event::HardState(1, b"vote".to_vec())]);
+    assert_eq!(recovered.torn.len(), 1);
+    disk.append(&[entry(1, 3, b"one at last")]);
+    assert_eq!(disk.recover().unwrap().1.last_index, LogIndex(1));
+}
+
+#[test]
+fn a_later_record_of_a_torn_write_at_a_block_boundary_is_no_broken_chain() {
+    // Found by the random lives above: with these sizes the second entry begins exactly where, after a cut, a write could.
+    let mut disk = Disk::new(512, 16384);
+    disk.append(&[entry(1, 1, b"one")]);
+    let body = 3 * SECTOR - record_bytes(4) as usize - HEADER_BYTES;
+    let write = disk.plan(&[hard_state(2, b"vote"), entry(2, 2, &vec![2; body]), entry(3, 2, b"three")]);
+    assert!((write.placements[2].offset - HEADER_BYTES as u64).is_multiple_of(SECTOR as u64));
+    disk.store(&write);
+    disk.segments.get_mut(&write.segment).unwrap()[write.offset as usize..][..SECTOR].fill(0);
+    assert_eq!(disk.restart().unwrap().1.last_index, LogIndex(1));
 }

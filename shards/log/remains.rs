@@ -6,7 +6,7 @@
 
 use super::fault::Evidence;
 use super::record::{BLOCK_BYTES_MAX, LogIdentity, RECORD_ALIGNMENT_BYTES, RecordHeader};
-use super::recovery::ByteRange;
+use super::recovered::ByteRange;
 use crate::ids::{LogIndex, SegmentId, WriteNumber};
 
 /// What was looked for where the log ended.
@@ -68,12 +68,10 @@ impl Remains {
                 }
                 torn_end = torn_end.max(Some(header.write_end()));
             }
-            if let Some(end) = torn_end.map(|end| end.min(bytes.len() as u64)).filter(|end| *end > from) {
-                remains.torn.push(ByteRange {
-                    segment,
-                    offset: from,
-                    bytes: end - from,
-                });
+            let end = torn_end.map_or(from, |end| end.min(bytes.len() as u64));
+            // What was zeroed at an earlier start is done with.
+            if end > from && bytes[from as usize..end as usize].iter().any(|byte| *byte != 0) {
+                remains.torn.push(ByteRange { segment, offset: from, bytes: end - from });
             }
         }
         remains
@@ -82,10 +80,7 @@ impl Remains {
 
 /// Whether a header was to begin here and did not arrive whole.
 fn damaged_header(identity: LogIdentity, segment: SegmentId, bytes: &[u8], offset: u64) -> bool {
-    matches!(
-        RecordHeader::read(identity, segment, bytes, offset),
-        Err(super::fault::RecordFault::HeaderCrc { .. })
-    )
+    matches!(RecordHeader::read(identity, segment, bytes, offset), Err(super::fault::RecordFault::HeaderCrc { .. }))
 }
 
 /// All headers of this log from here on, at any place where one can begin. Bodies are not looked at, so the cost is one pass over the bytes,

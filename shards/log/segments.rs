@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::record::LogPosition;
-use super::recovery::{Recovered, SegmentStart};
+use super::recovered::{Recovered, SegmentStart};
 use super::start::{DurableEnd, LogStart};
 use super::usage::{SegmentHold, SegmentUse, Usage};
 use super::writer::LogWrite;
@@ -73,12 +73,7 @@ pub struct SegmentTable {
 impl SegmentTable {
     /// A table without segments. `segment_bytes` is the size of an ordinary log segment, `first` the first id to give out.
     pub fn new(segment_bytes: u64, first: SegmentId) -> Self {
-        Self {
-            segment_bytes,
-            segments: BTreeMap::new(),
-            published: None,
-            next_id: first,
-        }
+        Self { segment_bytes, segments: BTreeMap::new(), published: None, next_id: first }
     }
 
     /// An id that no file of the shard had before.
@@ -93,14 +88,8 @@ impl SegmentTable {
     /// # Panics
     /// When the table has the id already.
     pub fn add(&mut self, segment: SegmentId, role: SegmentRole, bytes: u64) {
-        let known = Segment {
-            role,
-            bytes,
-            start: None,
-            entries: None,
-            usage: Usage::new(segment),
-            checkpoint_bytes: 0,
-        };
+        let known =
+            Segment { role, bytes, start: None, entries: None, usage: Usage::new(segment), checkpoint_bytes: 0 };
         assert!(self.segments.insert(segment, known).is_none(), "segment {segment} twice");
         self.next_id = self.next_id.max(SegmentId(segment.0 + 1));
     }
@@ -111,10 +100,7 @@ impl SegmentTable {
     /// When something needs it still.
     pub fn remove(&mut self, segment: SegmentId) {
         let gone = self.segments.remove(&segment).expect("a known segment");
-        assert!(
-            gone.usage.values.get() == 0 && gone.usage.holds.get() == 0,
-            "segment {segment} is gone, but used"
-        );
+        assert!(gone.usage.values.get() == 0 && gone.usage.holds.get() == 0, "segment {segment} is gone, but used");
     }
 
     /// Takes over what recovery found out about the log's segments.
@@ -130,11 +116,7 @@ impl SegmentTable {
     pub fn written(&mut self, write: &LogWrite) {
         let known = self.known_mut(write.segment);
         if let Some(previous_crc) = write.first_of_segment_after {
-            known.start = Some(SegmentStart {
-                segment: write.segment,
-                first_write: write.write_number,
-                previous_crc,
-            });
+            known.start = Some(SegmentStart { segment: write.segment, first_write: write.write_number, previous_crc });
         }
         if let Some((low, high)) = write.entries {
             let (lowest, highest) = known.entries.unwrap_or((low, high));
@@ -314,7 +296,10 @@ mod tests {
             again.add(*id, SegmentRole::Log, 1024);
         }
         again.recovered(&recovered);
-        let (a, b) = (again.log_start(LogIndex(7), Term(1), disk.writer.durable_end()), table.log_start(LogIndex(7), Term(1), disk.writer.durable_end()));
+        let (a, b) = (
+            again.log_start(LogIndex(7), Term(1), disk.writer.durable_end()),
+            table.log_start(LogIndex(7), Term(1), disk.writer.durable_end()),
+        );
         assert_eq!(a, b);
     }
 
@@ -360,7 +345,8 @@ mod tests {
     #[test]
     fn sparse_segments_are_those_less_than_half_live() {
         let (disk, table) = four_segments();
-        let use_bytes = |segment, bytes| table.value(LogPosition { segment: SegmentId(segment), offset: 0, bytes }).unwrap();
+        let use_bytes =
+            |segment, bytes| table.value(LogPosition { segment: SegmentId(segment), offset: 0, bytes }).unwrap();
         let _values = [use_bytes(1, 511), use_bytes(2, 512), use_bytes(4, 10)];
         let next = table.log_start(LogIndex(8), Term(1), disk.writer.durable_end());
         assert_eq!(table.sparse(&next), [SegmentId(1)], "2 is half live, 3 is dead, 4 is the log's end");

@@ -79,10 +79,7 @@ impl LogStart {
             segment: SegmentId(words[2]),
             first_write: WriteNumber(words[3]),
             previous_crc: u32::try_from(words[4]).ok()?,
-            durable: DurableEnd {
-                write_number: WriteNumber(words[5]),
-                crc: u32::try_from(words[6]).ok()?,
-            },
+            durable: DurableEnd { write_number: WriteNumber(words[5]), crc: u32::try_from(words[6]).ok()? },
             supersedes: match words[7] {
                 0 => false,
                 1 => true,
@@ -104,10 +101,7 @@ mod tests {
             segment: SegmentId(3),
             first_write: WriteNumber(4),
             previous_crc: 5,
-            durable: DurableEnd {
-                write_number: WriteNumber(u64::MAX),
-                crc: 6,
-            },
+            durable: DurableEnd { write_number: WriteNumber(u64::MAX), crc: 6 },
             supersedes: true,
         };
         assert_eq!(LogStart::decode(&start.encode()), Some(start));

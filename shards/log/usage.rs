@@ -18,12 +18,7 @@ pub(super) struct Usage {
 
 impl Usage {
     pub(super) fn new(segment: SegmentId) -> Rc<Self> {
-        Rc::new(Self {
-            segment,
-            live_bytes: Cell::new(0),
-            values: Cell::new(0),
-            holds: Cell::new(0),
-        })
+        Rc::new(Self { segment, live_bytes: Cell::new(0), values: Cell::new(0), holds: Cell::new(0) })
     }
 }
 
@@ -44,11 +39,7 @@ impl SegmentUse {
 
     /// Where the bytes lie.
     pub fn position(&self) -> LogPosition {
-        LogPosition {
-            segment: self.usage.segment,
-            offset: self.offset,
-            bytes: self.bytes,
-        }
+        LogPosition { segment: self.usage.segment, offset: self.offset, bytes: self.bytes }
     }
 }
 

@@ -8,7 +8,7 @@ use super::buffer::AlignedBuffer;
 use super::record::{
     BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, LogIdentity, LogPosition, RecordFields, RecordHeader, RecordKind, record_bytes,
 };
-use super::recovery::{HardStateRecord, ResumePoint, SegmentStart};
+use super::recovered::{HardStateRecord, ResumePoint, SegmentStart};
 use super::start::{DurableEnd, LogStart};
 use crate::ids::{LogIndex, SegmentId, Term, Timestamp, WriteNumber};
 
@@ -124,13 +124,8 @@ impl LogWriter {
             last_term: resume.last_term,
             cut_before: resume.cut_records,
             durable_index: resume.last_index,
-            durable_end: DurableEnd {
-                write_number: resume.last_write,
-                crc: resume.previous_crc,
-            },
-            hard_state: resume
-                .hard_state
-                .map(|HardStateRecord { term, body }| (term, Bytes::from(body))),
+            durable_end: DurableEnd { write_number: resume.last_write, crc: resume.previous_crc },
+            hard_state: resume.hard_state.map(|HardStateRecord { term, body }| (term, Bytes::from(body))),
             in_flight: None,
             spare_buffer: None,
             spare_placements: Vec::new(),
@@ -217,14 +212,10 @@ impl LogWriter {
         };
         if let Some((term, body)) = repeated {
             let index = self.last_index;
-            layout.push(&PendingRecord {
-                kind: RecordKind::HardState,
-                flags: 0,
-                term,
+            layout.push(
+                &PendingRecord { kind: RecordKind::HardState, flags: 0, term, index, commit_ts: Timestamp(0), body },
                 index,
-                commit_ts: Timestamp(0),
-                body,
-            }, index);
+            );
         }
         let mut placements = std::mem::take(&mut self.spare_placements);
         placements.clear();
@@ -253,10 +244,7 @@ impl LogWriter {
         self.previous_crc = layout.previous_crc;
         let offset = self.offset;
         self.offset += write_bytes;
-        self.in_flight = Some(InFlight {
-            write_number: self.last_write,
-            last_index: self.last_index,
-        });
+        self.in_flight = Some(InFlight { write_number: self.last_write, last_index: self.last_index });
         Ok(LogWrite {
             write_number: self.last_write,
             segment: self.start.segment,
@@ -276,10 +264,7 @@ impl LogWriter {
         let in_flight = self.in_flight.take().expect("a write was in flight");
         assert_eq!(in_flight.write_number, write.write_number, "another write was in flight");
         self.durable_index = in_flight.last_index;
-        self.durable_end = DurableEnd {
-            write_number: in_flight.write_number,
-            crc: self.previous_crc,
-        };
+        self.durable_end = DurableEnd { write_number: in_flight.write_number, crc: self.previous_crc };
         if write.buffer.capacity() <= BUFFER_KEPT_BYTES_MAX {
             self.spare_buffer = Some(write.buffer);
         }
@@ -315,17 +300,12 @@ impl LogWriter {
         let repeated = self.hard_state.as_ref().map_or(0, |(_, body)| record_bytes(body.len()));
         let needed = self.padded(bytes + repeated);
         let Some(found) = self.waiting.iter().position(|(_, room)| *room >= needed) else {
-            return Err(NoSegment {
-                bytes_needed: needed.max(self.config.segment_bytes),
-            });
+            return Err(NoSegment { bytes_needed: needed.max(self.config.segment_bytes) });
         };
         self.skipped.extend(self.waiting.drain(..found).map(|(id, _)| id));
         let (segment, room) = self.waiting.pop_front().expect("it was found");
-        self.start = SegmentStart {
-            segment,
-            first_write: WriteNumber(self.last_write.0 + 1),
-            previous_crc: self.previous_crc,
-        };
+        self.start =
+            SegmentStart { segment, first_write: WriteNumber(self.last_write.0 + 1), previous_crc: self.previous_crc };
         self.segment_bytes = room;
         self.offset = 0;
         Ok(true)
@@ -460,7 +440,12 @@ mod tests {
         let (events, _) = disk.recover().unwrap();
         assert_eq!(
             events,
-            [Event::HardState(1, b"vote".to_vec()), Event::Entry(1, 1, vec![1; 100]), Event::HardState(1, b"vote".to_vec()), Event::Entry(2, 1, vec![2; 700])]
+            [
+                Event::HardState(1, b"vote".to_vec()),
+                Event::Entry(1, 1, vec![1; 100]),
+                Event::HardState(1, b"vote".to_vec()),
+                Event::Entry(2, 1, vec![2; 700])
+            ]
         );
     }
 

@@ -1,1 +1,32 @@
-//! (doors)
+//! The Lua room: VMs, the sandbox, and the `redis.*` functions. It knows a callback into the shard, not commands.
+
+mod api;
+mod convert;
+mod encoded;
+mod engine;
+mod failure;
+#[cfg(test)]
+mod fake_host;
+mod host;
+mod interrupt;
+mod lua;
+mod lua_reply;
+mod memory;
+mod number;
+#[cfg(test)]
+mod oracle_tests;
+mod random;
+mod room;
+#[cfg(test)]
+mod script_tests;
+mod self_test;
+mod slots;
+mod source;
+mod tail_calls;
+mod vm;
+
+pub use engine::{NO_SCRIPT, Script, ScriptEnd, ScriptEngine, ScriptError, ScriptLimits};
+pub use host::{CallEnd, LogLevel, ScriptHost};
+pub use interrupt::Interrupt;
+pub use self_test::proves_hooks_fire_in_compiled_loops;
+pub use source::{DIGEST_BYTES, ScriptDigest, ScriptFlags};

@@ -32,7 +32,8 @@ const SIDE_BYTES_KEPT_MAX: usize = 16 * 1024;
 /// Spans that a decoder keeps room for.
 const SPANS_KEPT_MAX: usize = 1024;
 
-const _: () = assert!(UNAUTHENTICATED_BULK_BYTES_MAX < LARGE_BULK_BYTES_MIN && LARGE_BULK_BYTES_MIN < REQUEST_BYTES_MAX);
+const _: () =
+    assert!(UNAUTHENTICATED_BULK_BYTES_MAX < LARGE_BULK_BYTES_MIN && LARGE_BULK_BYTES_MIN < REQUEST_BYTES_MAX);
 const _: () = assert!(LINE_BYTES_MAX < REQUEST_BYTES_MAX && BULK_BYTES_MAX_DEFAULT >= LARGE_BULK_BYTES_MIN);
 
 /// A request's arguments as slices, the command's name first.
@@ -357,7 +358,11 @@ impl Decoder {
             return Decoded::Error(ProtocolError::UnbalancedQuotes);
         }
         self.ready_for_next();
-        if self.spans.is_empty() { Decoded::Empty { consumed: end + 1 } } else { Decoded::Request { consumed: end + 1 } }
+        if self.spans.is_empty() {
+            Decoded::Empty { consumed: end + 1 }
+        } else {
+            Decoded::Request { consumed: end + 1 }
+        }
     }
 
     /// The input ends within the argument at `position`, or is longer than positions can count.
@@ -481,7 +486,9 @@ fn short_length(rest: &[u8], marker: u8) -> Option<(usize, usize)> {
     let digit = |byte: u8| usize::from(byte.wrapping_sub(b'0'));
     match *rest {
         [mark, a, b'\r', _, ..] if mark == marker && digit(a) < 10 => Some((digit(a), 4)),
-        [mark, a @ b'1'..=b'9', b, b'\r', _, ..] if mark == marker && digit(b) < 10 => Some((digit(a) * 10 + digit(b), 5)),
+        [mark, a @ b'1'..=b'9', b, b'\r', _, ..] if mark == marker && digit(b) < 10 => {
+            Some((digit(a) * 10 + digit(b), 5))
+        }
         [mark, a @ b'1'..=b'9', b, c, b'\r', _, ..] if mark == marker && digit(b) < 10 && digit(c) < 10 => {
             Some((digit(a) * 100 + digit(b) * 10 + digit(c), 6))
         }

@@ -175,7 +175,16 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for bytes in [&b"\r\n"[..], b"x\r\n", b":x\r\n", b"$-2\r\n", b"*01\r\n", b"+a\rb", b"$?\r\n", b"%9223372036854775807\r\n%9223372036854775807\r\n"] {
+        for bytes in [
+            &b"\r\n"[..],
+            b"x\r\n",
+            b":x\r\n",
+            b"$-2\r\n",
+            b"*01\r\n",
+            b"+a\rb",
+            b"$?\r\n",
+            b"%9223372036854775807\r\n%9223372036854775807\r\n",
+        ] {
             assert_eq!(Frame::read(bytes), Err(FrameError::Malformed), "{}", bytes.escape_ascii());
         }
         assert_eq!(Frame::read(b"$9223372036854775807\r\n"), Err(FrameError::Incomplete));

@@ -98,7 +98,11 @@ mod tests {
     }
 
     fn expect(line: &[u8], wanted: &[&[u8]]) {
-        assert_eq!(words(line).as_deref(), Some(&wanted.iter().map(|word| word.to_vec()).collect::<Vec<_>>()[..]), "{line:?}");
+        assert_eq!(
+            words(line).as_deref(),
+            Some(&wanted.iter().map(|word| word.to_vec()).collect::<Vec<_>>()[..]),
+            "{line:?}"
+        );
     }
 
     #[test]

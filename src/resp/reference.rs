@@ -197,7 +197,12 @@ fn expect(bytes: &[u8], bulk_bytes_max: usize, authenticated: bool) -> Parsed {
             let mut decoder = Decoder::with_large_from(bulk_bytes_max, large_bytes_min);
             decoder.set_authenticated(authenticated);
             let (before, after) = bytes.split_at(cut);
-            assert_eq!(feed(&mut decoder, [before, after].into_iter()), wanted, "cut at {cut} of {}", bytes.escape_ascii());
+            assert_eq!(
+                feed(&mut decoder, [before, after].into_iter()),
+                wanted,
+                "cut at {cut} of {}",
+                bytes.escape_ascii()
+            );
         }
         let mut decoder = Decoder::with_large_from(bulk_bytes_max, large_bytes_min);
         decoder.set_authenticated(authenticated);
@@ -213,7 +218,7 @@ fn expect_error(bytes: &[u8], error: ProtocolError) {
 
 #[test]
 fn requests_of_every_kind() {
-    let bytes = b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$25\r\nsome value that is \r\nlarge\r\n\r\nPING\r\n*0\r\n*-1\r\n*1\r\n$4\r\nPING\r\n \nget \"a b\" ''\n*2\r\n$4\r\nECHO\r\n$0\r\n\r\n*3\r\n$2\r\nab\r\n$22\r\n1234567890123456789012\r\n$22\r\nx234567890123456789012\r\n";
+    let bytes = b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$26\r\nsome value that is \r\nlarge\r\n\r\nPING\r\n*0\r\n*-1\r\n*1\r\n$4\r\nPING\r\n \nget \"a b\" ''\n*2\r\n$4\r\nECHO\r\n$0\r\n\r\n*3\r\n$2\r\nab\r\n$22\r\n1234567890123456789012\r\n$22\r\nx234567890123456789012\r\n";
     let (requests, error) = expect(bytes, BULK_BYTES_MAX_DEFAULT, true);
     assert_eq!(error, None);
     let lengths: Vec<usize> = requests.iter().map(Vec::len).collect();

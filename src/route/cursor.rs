@@ -68,7 +68,7 @@ impl ScanCursor {
         let number = if negative { number.wrapping_neg() } else { number };
         let shard = number >> Self::POSITION_BITS;
         let position = number & ((1 << Self::POSITION_BITS) - 1);
-        Ok((shard < u64::from(shard_count)).then(|| ScanCursor { shard: ShardId(shard as u16), position }))
+        Ok((shard < u64::from(shard_count)).then_some(ScanCursor { shard: ShardId(shard as u16), position }))
     }
 
     /// The number that the client gets.

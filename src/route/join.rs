@@ -145,7 +145,11 @@ mod tests {
     fn each_join() {
         expect(Join::Sum, &[b":2\r\n", b":0\r\n", b":40\r\n"], ":42\r\n");
         expect(Join::AllOk, &[b"+OK\r\n", b"+OK\r\n"], "+OK\r\n");
-        expect(Join::Concat, &[b"*1\r\n$1\r\na\r\n", b"*0\r\n", b"*1\r\n*1\r\n:1\r\n"], "*2\r\n$1\r\na\r\n*1\r\n:1\r\n");
+        expect(
+            Join::Concat,
+            &[b"*1\r\n$1\r\na\r\n", b"*0\r\n", b"*1\r\n*1\r\n:1\r\n"],
+            "*2\r\n$1\r\na\r\n*1\r\n:1\r\n",
+        );
         expect(Join::Concat, &[b"~1\r\n:1\r\n", b"~1\r\n:2\r\n"], "~2\r\n:1\r\n:2\r\n");
         expect(Join::Concat, &[b"%1\r\n:1\r\n:2\r\n", b"%0\r\n"], "%1\r\n:1\r\n:2\r\n");
         let owners = SmallVec::from_slice(&[1, 0, 1, 1]);

@@ -1,6 +1,7 @@
 //! Routing, pure: which shard a key lives in, how a request over several shards is split and its replies are joined, and
 //! when a connection's bytes may leave.
 
+mod crc16;
 mod cursor;
 mod gates;
 mod join;

@@ -39,7 +39,8 @@ impl Split {
             return None;
         }
         let mut part_of_shard: SmallVec<[u16; 64]> = SmallVec::from_elem(NO_PART, usize::from(map.shard_count()));
-        let mut split = Split { parts: SmallVec::new(), owners: SmallVec::with_capacity(keys.len()), leading: range.first };
+        let mut split =
+            Split { parts: SmallVec::new(), owners: SmallVec::with_capacity(keys.len()), leading: range.first };
         for position in keys {
             let shard = map.shard_of(arguments[position]);
             let part = &mut part_of_shard[usize::from(shard.0)];

@@ -2,11 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
 /// Who accepts on a port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,7 +52,7 @@ pub fn probe(address: SocketAddr) -> Result<SocketAddr, ListenError> {
     let bound = || {
         let socket = stream_socket(address)?;
         socket.bind(&address.into())?;
-        local_address(&socket)
+        ip_address(socket.local_addr()?)
     };
     bound().map_err(|error| ListenError { address, error })
 }
@@ -67,10 +67,10 @@ pub fn listen(address: SocketAddr, sharing: Sharing, backlog: u32) -> Result<Own
         if sharing == Sharing::EveryCore {
             socket.set_reuse_port(true)?;
         }
-        socket.set_tcp_nodelay(true)?;
+        socket.set_nodelay(true)?;
         socket.bind(&address.into())?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        Ok(OwnedFd::from(socket))
+        Ok(OwnedFd::from(TcpListener::from(socket)))
     };
     listening().map_err(|error| ListenError { address, error })
 }
@@ -110,8 +110,7 @@ pub fn set_keepalive(socket: impl AsFd, seconds: u32) -> io::Result<()> {
 /// When the descriptor is not an IP socket.
 pub fn local_address(socket: impl AsFd) -> io::Result<SocketAddr> {
     let socket = socket.as_fd();
-    let address = SockRef::from(&socket).local_addr()?;
-    address.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    ip_address(SockRef::from(&socket).local_addr()?)
 }
 
 /// The address of the other end.
@@ -120,14 +119,17 @@ pub fn local_address(socket: impl AsFd) -> io::Result<SocketAddr> {
 /// When the socket is not connected any more.
 pub fn peer_address(socket: impl AsFd) -> io::Result<SocketAddr> {
     let socket = socket.as_fd();
-    let address = SockRef::from(&socket).peer_addr()?;
+    ip_address(SockRef::from(&socket).peer_addr()?)
+}
+
+fn ip_address(address: SockAddr) -> io::Result<SocketAddr> {
     address.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpStream;
 
     const LOOPBACK: &str = "127.0.0.1:0";
 

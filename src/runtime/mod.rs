@@ -3,12 +3,16 @@
 pub mod background;
 pub mod clock;
 pub mod connection;
+pub mod directory;
+pub mod disk;
 pub mod doorbell;
 pub mod files;
 pub mod listen;
+pub mod map;
 pub mod mesh;
 pub mod node;
 pub mod reactor;
 pub mod ring;
+pub mod segment_files;
 pub mod signals;
 mod sys;

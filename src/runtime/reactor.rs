@@ -6,25 +6,25 @@
 //! mesh ─ jobs, answers ──► engine
 //! ```
 
-use crate::resp::{Decoded, WireReply};
+use crate::config::Config;
+use crate::resp::Decoded;
+use crate::runtime::background::{SegmentReply, SegmentRequest};
 use crate::runtime::clock::Clock;
 use crate::runtime::connection::{BufferPool, Connection, Connections};
-use crate::runtime::files::{NewSegment, ShardFiles};
+use crate::runtime::files::ShardFiles;
+use crate::runtime::map::SegmentMap;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::ring::{ColdRing, Completion, ListenerId, Ring, Sleep, SocketId};
 use crate::runtime::signals::StopRequest;
 use crate::serve::client::{Client, ClientState};
 use crate::serve::engine::Engine;
-use crate::serve::message::Message;
+use crate::serve::message::{Answer, CoreView, Message};
 use bytes::Bytes;
-use memmap2::Mmap;
 use ringkeep_shards::command::Door;
-use ringkeep_shards::ids::SegmentId;
 use ringkeep_shards::log::LogWrite;
 use ringkeep_shards::port::Input;
 use smallvec::SmallVec;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,25 +33,8 @@ const TIMER: Duration = Duration::from_millis(100);
 /// Bytes that a connection may have sent ahead of a request that waits before it is not read from any more.
 const HELD_BACK_BYTES_MAX: usize = 1 << 20;
 
-/// Makes segments in the background.
-pub struct SegmentRequest {
-    /// The shard's place on its core.
-    pub place: usize,
-    /// The directory.
-    pub directory: PathBuf,
-    /// The number.
-    pub segment: SegmentId,
-    /// The size in bytes.
-    pub bytes: u64,
-}
-
-/// A segment that was made, or why not.
-pub struct SegmentReply {
-    /// The shard's place on its core.
-    pub place: usize,
-    /// The segment.
-    pub result: std::io::Result<NewSegment>,
-}
+/// Makes the client of a new connection.
+pub type MakeClient = Box<dyn FnMut(Door, u64, &Config) -> Client>;
 
 /// What a core is made of.
 pub struct Reactor {
@@ -71,12 +54,12 @@ pub struct Reactor {
     segment_replies: crossbeam::channel::Receiver<SegmentReply>,
     stop: StopRequest,
     timer_due_us: u64,
-    make_client: Box<dyn FnMut(Door, u64) -> Client>,
+    make_client: MakeClient,
 }
 
 /// A mapped segment, shared with the kernel while a range of it is brought in.
 #[derive(Clone)]
-pub struct MapRef(Arc<Mmap>);
+pub struct MapRef(Arc<SegmentMap>);
 
 impl AsRef<[u8]> for MapRef {
     fn as_ref(&self) -> &[u8] {
@@ -96,7 +79,7 @@ impl Reactor {
         segment_requests: crossbeam::channel::Sender<SegmentRequest>,
         segment_replies: crossbeam::channel::Receiver<SegmentReply>,
         stop: StopRequest,
-        make_client: Box<dyn FnMut(Door, u64) -> Client>,
+        make_client: MakeClient,
     ) -> Self {
         let shards = engine.shards.len();
         Reactor {
@@ -124,30 +107,41 @@ impl Reactor {
         self.doors.push((id, door));
     }
 
-    /// Runs until the process is asked to stop and everything owed is sent.
-    pub async fn run(&mut self) {
+    /// Runs until every shard serves.
+    pub async fn begin(&mut self) {
         for place in 0..self.engine.shards.len() {
             self.engine.touch(place);
         }
         self.finish_turn();
+        while !self.engine.shards.iter().all(|local| local.shard.is_serving()) {
+            self.turn().await;
+        }
+    }
+
+    /// Runs until the process is asked to stop and everything owed is sent.
+    pub async fn run(&mut self) {
         loop {
-            let sleep = self.sleep();
-            let (mesh, replies) = (&self.mesh, &self.segment_replies);
-            self.ring.turn(sleep, || mesh.has_inbound() || !replies.is_empty()).await;
-            self.clock.read();
-            self.engine.now.unix_ms = self.clock.unix_ms();
-            self.engine.now.monotonic_us = self.clock.monotonic_us();
-            while let Some(completion) = self.ring.next_completion() {
-                self.completed(completion);
-            }
-            self.receive_messages();
-            self.take_background();
-            self.tick_timers();
-            self.finish_turn();
+            self.turn().await;
             if self.stop.is_requested() && self.stopped() {
                 return;
             }
         }
+    }
+
+    async fn turn(&mut self) {
+        let sleep = self.sleep();
+        let (mesh, replies) = (&self.mesh, &self.segment_replies);
+        self.ring.turn(sleep, || mesh.has_inbound() || !replies.is_empty()).await;
+        self.clock.read();
+        self.engine.now.unix_ms = self.clock.unix_ms();
+        self.engine.now.monotonic_us = self.clock.monotonic_us();
+        while let Some(completion) = self.ring.next_completion() {
+            self.completed(completion);
+        }
+        self.receive_messages();
+        self.take_background();
+        self.tick_timers();
+        self.finish_turn();
     }
 
     fn sleep(&self) -> Sleep {
@@ -167,6 +161,7 @@ impl Reactor {
             Completion::Received { socket, bytes } => self.received(socket, &bytes),
             Completion::Sent { socket, buffer } => {
                 let now_us = self.clock.monotonic_us();
+                self.engine.node.counters.output_bytes += buffer.len() as u64;
                 if let Some(connection) = self.connections.get_mut(socket) {
                     connection.sent(buffer, now_us, &mut self.pool);
                     self.flush(socket);
@@ -205,8 +200,9 @@ impl Reactor {
 
     fn accepted(&mut self, listener: ListenerId, socket: OwnedFd) {
         let door = self.doors.iter().find(|(id, _)| *id == listener).map_or(Door::Server, |(_, door)| *door);
+        self.engine.node.counters.connections_received += 1;
         let socket = self.ring.attach(socket);
-        let mut client = (self.make_client)(door, self.clock.monotonic_us());
+        let mut client = (self.make_client)(door, self.clock.monotonic_us(), self.engine.node.settings.config());
         if let Some(descriptor) = self.ring.descriptor(socket) {
             client.state.peer = super::listen::peer_address(descriptor).ok();
             client.state.local = super::listen::local_address(descriptor).ok();
@@ -229,6 +225,7 @@ impl Reactor {
         let now_us = self.clock.monotonic_us();
         let Some(connection) = self.connections.get_mut(socket) else { return };
         connection.note_received(bytes.len(), now_us);
+        self.engine.node.counters.input_bytes += bytes.len() as u64;
         let state = &connection.client.state;
         if state.waiting.is_some() || state.session.closing {
             if !state.session.closing {
@@ -393,9 +390,27 @@ impl Reactor {
         }
     }
 
+    /// Puts the questions that this core was asked.
+    fn put_questions(&mut self) {
+        let mut close = Vec::new();
+        for (ticket, question) in std::mem::take(&mut self.engine.questions) {
+            let mut view = CoreView { engine: &mut self.engine, connections: &mut self.connections, close: &mut close };
+            let answer = Answer::Data(question(&mut view));
+            if ticket.core == self.engine.core {
+                self.engine.answers.push_back((ticket, answer, None));
+            } else {
+                self.engine.outbox.push((ticket.core, Message::Answer(ticket, answer)));
+            }
+        }
+        for socket in close {
+            self.leave(socket);
+        }
+    }
+
     /// Ends the turn: shards write, answers reach their connections, bytes leave.
     fn finish_turn(&mut self) {
         loop {
+            self.put_questions();
             while let Some((ticket, answer, gate)) = self.engine.answers.pop_front() {
                 let Some(socket) = ticket.socket else { continue };
                 let Some(connection) = self.connections.get_mut(socket) else { continue };
@@ -404,19 +419,26 @@ impl Reactor {
                     self.dirty.push(socket);
                 }
             }
-            let Some(socket) = self.dirty.pop() else { break };
+            let Some(socket) = self.dirty.pop() else {
+                if self.engine.questions.is_empty() && self.engine.answers.is_empty() {
+                    break;
+                }
+                continue;
+            };
             self.resume(socket);
         }
         self.engine.end_of_turn();
         for (place, mut write) in self.engine.writes.drain(..) {
             let file = self.engine.shards[place].files.segment(write.segment).expect("the log writes to its segments");
             let buffer = std::mem::take(&mut write.buffer);
-            self.ring.write_log(&file.file, write.offset, buffer, place as u64);
+            let file = file.file.as_ref().expect("the log writes to log segments");
+            self.ring.write_log(file, write.offset, buffer, place as u64);
             self.writing[place] = Some(write);
         }
         for (place, segment, bytes) in self.engine.segments_wanted.drain(..) {
-            let directory = self.engine.shards[place].files.directory().to_owned();
-            let request = SegmentRequest { place, directory, segment, bytes };
+            let local = &self.engine.shards[place];
+            let urgent = local.shard.waits_for_segment();
+            let request = SegmentRequest { place, files: local.files.directory().clone(), segment, bytes, urgent };
             self.segment_requests.send(request).expect("the background runs as long as its cores");
         }
         for (place, range, number) in self.engine.populate.drain(..) {
@@ -455,6 +477,7 @@ impl Reactor {
 
     /// Whether nothing is owed any more.
     fn stopped(&mut self) -> bool {
-        self.writing.iter().all(Option::is_none) && self.connections.iter_mut().all(|connection| connection.is_flushed())
+        self.writing.iter().all(Option::is_none)
+            && self.connections.iter_mut().all(|connection| connection.is_flushed())
     }
 }

@@ -185,10 +185,11 @@ impl Ring {
         let state = &mut self.listeners[id.0 as usize];
         let descriptor = state.descriptor.as_ref().expect("a listener accepts until it is closed").as_raw_fd();
         state.accepting = true;
-        let accept = opcode::AcceptMulti::new(Fd(descriptor))
-            .flags(libc::SOCK_CLOEXEC)
-            .build()
-            .user_data(pack(Kind::Accept, 0, id.0));
+        let accept = opcode::AcceptMulti::new(Fd(descriptor)).flags(libc::SOCK_CLOEXEC).build().user_data(pack(
+            Kind::Accept,
+            0,
+            id.0,
+        ));
         // SAFETY: a multishot accept points to no memory. The descriptor is open until the accept has ended.
         unsafe { self.push(&accept) };
     }
@@ -228,9 +229,11 @@ impl Ring {
         let state = self.sockets.expect(socket);
         state.receiving = Receiving::Armed;
         state.in_flight += 1;
-        let receive = opcode::RecvMulti::new(Fd(state.descriptor.as_raw_fd()), BUFFER_GROUP)
-            .build()
-            .user_data(pack(Kind::Receive, socket.generation, socket.index));
+        let receive = opcode::RecvMulti::new(Fd(state.descriptor.as_raw_fd()), BUFFER_GROUP).build().user_data(pack(
+            Kind::Receive,
+            socket.generation,
+            socket.index,
+        ));
         // SAFETY: the kernel writes into provided buffers only, which the pool keeps. The descriptor is open until the
         // socket's last operation has completed.
         unsafe { self.push(&receive) };
@@ -257,8 +260,11 @@ impl Ring {
         state.pausing = true;
         state.in_flight += 1;
         let target = CancelBuilder::user_data(pack(kind, socket.generation, socket.index));
-        let cancel =
-            opcode::AsyncCancel2::new(target).build().user_data(pack(Kind::CancelSocket, socket.generation, socket.index));
+        let cancel = opcode::AsyncCancel2::new(target).build().user_data(pack(
+            Kind::CancelSocket,
+            socket.generation,
+            socket.index,
+        ));
         // SAFETY: a cancellation points to no memory.
         unsafe { self.push(&cancel) };
     }
@@ -344,8 +350,11 @@ impl Ring {
         sys::shut_down(std::os::fd::AsFd::as_fd(&state.descriptor));
         state.in_flight += 1;
         let target = CancelBuilder::fd(Fd(state.descriptor.as_raw_fd())).all();
-        let cancel =
-            opcode::AsyncCancel2::new(target).build().user_data(pack(Kind::CancelSocket, socket.generation, socket.index));
+        let cancel = opcode::AsyncCancel2::new(target).build().user_data(pack(
+            Kind::CancelSocket,
+            socket.generation,
+            socket.index,
+        ));
         // SAFETY: a cancellation points to no memory; the descriptor is open until the socket's last operation completed.
         unsafe { self.push(&cancel) };
     }

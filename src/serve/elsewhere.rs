@@ -33,10 +33,8 @@ impl Engine {
             Run::EveryShard(_, join) => self.every_shard(socket, state, command, join, list, owned, out, start),
             Run::Walk(_) => self.walk(socket, state, command, list, owned, out, start),
             Run::Connection => self.on_connection(socket, state, command, list, out, start),
-            Run::Script | Run::Node => {
-                WireReply::new(out, state.session.protocol).error("ERR not there yet");
-                self.replied(state, out, start, before, None);
-            }
+            Run::Node => self.on_node(socket, state, command, list, out, start),
+            Run::Script => self.as_one(socket, state, command, list, owned, out, start),
             Run::Container => {
                 let text = format!("ERR wrong number of arguments for '{}' command", command.name);
                 WireReply::new(out, state.session.protocol).error(&text);
@@ -211,14 +209,7 @@ impl Engine {
         }
     }
 
-    fn watch(
-        &mut self,
-        socket: SocketId,
-        state: &mut ClientState,
-        list: &[&[u8]],
-        out: &mut Vec<u8>,
-        start: usize,
-    ) {
+    fn watch(&mut self, socket: SocketId, state: &mut ClientState, list: &[&[u8]], out: &mut Vec<u8>, start: usize) {
         let before = out.len();
         let mut parts: Vec<(ShardId, Vec<Vec<u8>>)> = Vec::new();
         for key in &list[1..] {
@@ -230,7 +221,8 @@ impl Engine {
                     return self.replied(state, out, start, before, None);
                 }
             }
-            let known = state.session.watched.iter().any(|(_, watched)| watched.db == state.session.db && watched.key == *key);
+            let known =
+                state.session.watched.iter().any(|(_, watched)| watched.db == state.session.db && watched.key == *key);
             if known {
                 continue;
             }
@@ -342,5 +334,4 @@ impl Engine {
     }
 }
 
-const CROSS_SHARD_EXEC: &str =
-    "CROSSSLOT Keys of this transaction don't live in one shard, and transactions over several shards are not there yet";
+const CROSS_SHARD_EXEC: &str = "CROSSSLOT Keys of this transaction don't live in one shard, and transactions over several shards are not there yet";

@@ -4,11 +4,12 @@
 
 use crate::resp::WireReply;
 use crate::route::{Gate, SlotMap};
+use crate::runtime::ring::SocketId;
 use crate::serve::client::{ClientState, Finish};
 use crate::serve::job::{Job, OwnedCall, Work};
 use crate::serve::local::{Gated, LocalShard};
 use crate::serve::message::{Answer, Message, Question, Ticket};
-use crate::runtime::ring::SocketId;
+use crate::serve::node::NodeState;
 use bytes::Bytes;
 use ringkeep_shards::command::{Admission, Arguments, Command, Door, ReplyMode, Run};
 use ringkeep_shards::ids::{Batch, CoreId, ShardId};
@@ -44,6 +45,10 @@ pub struct Engine {
     pub released: Vec<SocketId>,
     /// Answers for connections of this core, with the gates of this core's shards that they wait for.
     pub answers: VecDeque<(Ticket, Answer, Option<Gate>)>,
+    /// Questions to this core, to be put by the reactor.
+    pub questions: Vec<(Ticket, Question)>,
+    /// The node, as this core sees it: settings, counters, slow log.
+    pub node: NodeState,
     /// Log writes to be made, with the shard's place.
     pub writes: Vec<(usize, LogWrite)>,
     /// Ranges to be brought in: the shard's place, the range, the number to call [`Engine::populated`] with.
@@ -66,7 +71,7 @@ enum Place {
 
 impl Engine {
     /// The engine of a core.
-    pub fn new(core: CoreId, core_of: Vec<CoreId>, shards: Vec<LocalShard>) -> Self {
+    pub fn new(core: CoreId, core_of: Vec<CoreId>, shards: Vec<LocalShard>, node: NodeState) -> Self {
         let mut local = vec![None; core_of.len()];
         for (place, shard) in shards.iter().enumerate() {
             local[usize::from(shard.id.0)] = Some(place);
@@ -81,6 +86,8 @@ impl Engine {
             outbox: Vec::new(),
             released: Vec::new(),
             answers: VecDeque::new(),
+            questions: Vec::new(),
+            node,
             writes: Vec::new(),
             populate: Vec::new(),
             segments_wanted: Vec::new(),
@@ -284,8 +291,7 @@ impl Engine {
         for (part, core) in cores.into_iter().enumerate() {
             let ticket = self.ticket(socket, serial, part as u16);
             if core == self.core {
-                let data = question()(self);
-                self.answers.push_back((ticket, Answer::Data(data), None));
+                self.questions.push((ticket, question()));
             } else {
                 self.outbox.push((core, Message::Ask(ticket, question())));
             }
@@ -317,10 +323,7 @@ impl Engine {
                 let place = self.local[usize::from(job.shard.0)].expect("a job is sent to its shard's core");
                 self.run(ticket, place, job);
             }
-            Message::Ask(ticket, question) => {
-                let data = question(self);
-                self.outbox.push((ticket.core, Message::Answer(ticket, Answer::Data(data))));
-            }
+            Message::Ask(ticket, question) => self.questions.push((ticket, question)),
             Message::Answer(ticket, answer) => self.answers.push_back((ticket, answer, None)),
             Message::Moved(_) => panic!("the reactor adopts connections"),
         }
@@ -508,13 +511,7 @@ impl Engine {
 
     /// The shard of a command's keys.
     #[inline]
-    fn place(
-        &mut self,
-        state: &ClientState,
-        command: &Command,
-        list: &[&[u8]],
-        reply: &mut dyn ReplySink,
-    ) -> Place {
+    fn place(&mut self, state: &ClientState, command: &Command, list: &[&[u8]], reply: &mut dyn ReplySink) -> Place {
         let Some(mut positions) = command.key_positions(list) else {
             // A count of keys that is no count: the handler says so.
             return Place::Shard(ShardId(0));
@@ -565,7 +562,9 @@ impl Engine {
             local.touched = true;
             self.touched.push(place);
         }
-        if self.outputs.write.is_some() || self.outputs.segment_wanted.is_some() || self.outputs.open.batch > local.committed
+        if self.outputs.write.is_some()
+            || self.outputs.segment_wanted.is_some()
+            || self.outputs.open.batch > local.committed
         {
             self.perform(place);
         }

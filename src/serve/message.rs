@@ -1,6 +1,6 @@
 //! What cores say to each other.
 
-use crate::runtime::connection::MovedConnection;
+use crate::runtime::connection::{Connections, MovedConnection};
 use crate::runtime::ring::SocketId;
 use crate::serve::client::Client;
 use crate::serve::engine::Engine;
@@ -32,8 +32,18 @@ pub enum Answer {
     Data(Box<dyn Any + Send>),
 }
 
-/// A question that every core can be asked.
-pub type Question = Box<dyn FnOnce(&mut Engine) -> Box<dyn Any + Send> + Send>;
+/// A question that every core can be asked. It is put between requests, when nothing of a connection is borrowed.
+pub type Question = Box<dyn FnOnce(&mut CoreView<'_>) -> Box<dyn Any + Send> + Send>;
+
+/// What a question may look at and change: one core.
+pub struct CoreView<'a> {
+    /// Its engine, with its shards and its copy of the node's settings.
+    pub engine: &'a mut Engine,
+    /// Its connections.
+    pub connections: &'a mut Connections<Client>,
+    /// Connections to be closed after the question.
+    pub close: &'a mut Vec<SocketId>,
+}
 
 /// A message from one core to another.
 pub enum Message {

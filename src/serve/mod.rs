@@ -7,3 +7,4 @@ pub mod engine;
 pub mod job;
 pub mod local;
 pub mod message;
+pub mod node;

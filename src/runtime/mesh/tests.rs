@@ -72,7 +72,7 @@ async fn stress(mut mesh: Mesh<u64>, doorbell: Doorbell, leads: bool) -> (u64, u
             if random >> 60 == 0 {
                 // Long enough for the other core to fall asleep, in the ring or in the executor.
                 let pause_us = random >> 33 & 0xfff;
-                glommio::timer::sleep(Duration::from_micros(pause_us)).await;
+                std::thread::sleep(Duration::from_micros(pause_us));
             }
             for _ in 0..(1 + (random >> 40) % 64).min(STRESS_MESSAGES - sent) {
                 mesh.send(other, sent);
@@ -114,9 +114,8 @@ fn a_million_messages_without_a_lost_wake_up() {
         let (end, bell) = (ends.next().unwrap(), bell.clone());
         let cpus = crate::runtime::sys::allowed_cpus().unwrap();
         let placement = glommio::Placement::Fixed(cpus[core % cpus.len()]);
-        let builder = glommio::LocalExecutorBuilder::new(placement)
-            .io_memory(0)
-            .preempt_timer(Duration::from_millis(1));
+        let builder =
+            glommio::LocalExecutorBuilder::new(placement).io_memory(0).preempt_timer(Duration::from_millis(1));
         threads.push(builder.spawn(move || stress(end, bell, core == 0)).unwrap());
     }
     for thread in threads {

@@ -103,7 +103,8 @@ impl<M: AsRef<[u8]>> ColdRing<M> {
             let start = bytes.as_ptr().wrapping_sub(into_page);
             let length = (bytes.len() + into_page) as libc::off_t;
             let index = self.in_flight.insert(populating);
-            let advise = opcode::Madvise::new(start.cast(), length, libc::MADV_POPULATE_READ).build().user_data(index as u64);
+            let advise =
+                opcode::Madvise::new(start.cast(), length, libc::MADV_POPULATE_READ).build().user_data(index as u64);
             // SAFETY: the advice only brings pages in, it changes no memory; the map is kept until it has completed. There
             // are as many entries as may be in flight, so that the queue has room.
             unsafe { self.ring.submission().push(&advise) }.expect("the queue holds all that may be in flight");

@@ -120,4 +120,3 @@ pub enum Completion {
     /// Somebody rang the doorbell, or cold values are ready: look at what else the core serves.
     Woken,
 }
-

@@ -5,15 +5,15 @@
 //! waits for the doorbell through its executor, which then serves its other tasks and at last parks the thread.
 //! While a core naps its executor's other tasks wait, a nap at most.
 
-use std::os::fd::IntoRawFd;
 use std::os::fd::FromRawFd;
+use std::os::fd::IntoRawFd;
 use std::time::{Duration, Instant};
 
-use io_uring::types::{Fd, SubmitArgs, TimeoutFlags, Timespec};
 use io_uring::opcode;
+use io_uring::types::{Fd, SubmitArgs, TimeoutFlags, Timespec};
 
-use super::user_data::{Kind, pack};
 use super::Ring;
+use super::user_data::{Kind, pack};
 use crate::runtime::doorbell::WaitingIn;
 
 /// The longest wait in the ring itself.
@@ -52,7 +52,10 @@ impl Ring {
             Sleep::AtMost(limit) => limit,
             _ => Duration::MAX,
         };
-        if !self.napped_in_vain || limit <= NAP {
+        if limit != Duration::MAX {
+            // A wait in the ring itself is woken by everything that matters to this core; its executor has no other task.
+            self.nap(limit, &has_work);
+        } else if !self.napped_in_vain || limit <= NAP {
             self.nap(limit.min(NAP), &has_work);
             // A limit within a nap is then over, which is no sign of idleness.
             self.napped_in_vain = self.reaped.is_empty() && limit > NAP;
@@ -125,10 +128,11 @@ impl Ring {
         if !self.doorbell_armed {
             self.doorbell_armed = true;
             let descriptor = std::os::fd::AsRawFd::as_raw_fd(&self.doorbell.ring_descriptor());
-            let poll = opcode::PollAdd::new(Fd(descriptor), libc::POLLIN as u32)
-                .multi(true)
-                .build()
-                .user_data(pack(Kind::Doorbell, 0, 0));
+            let poll = opcode::PollAdd::new(Fd(descriptor), libc::POLLIN as u32).multi(true).build().user_data(pack(
+                Kind::Doorbell,
+                0,
+                0,
+            ));
             // SAFETY: a poll points to no memory; the doorbell keeps the descriptor open.
             unsafe { self.push(&poll) };
         }

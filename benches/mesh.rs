@@ -1,0 +1,82 @@
+//! What a hop from core to core costs: a message there and one back, with both cores awake, and with the other one asleep.
+
+use std::hint::spin_loop;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use ringkeep::runtime::doorbell::Doorbell;
+use ringkeep::runtime::mesh::Mesh;
+use ringkeep::runtime::node::{CpuId, allowed_cpus};
+use ringkeep::runtime::ring::{Ring, RingConfig, Sleep};
+use ringkeep_shards::ids::CoreId;
+
+/// A core that answers each message, on the second CPU that the process may use.
+fn answerer(mut mesh: Mesh<u64>, doorbell: Doorbell, stop: Arc<AtomicBool>, sleep: Sleep) -> impl FnOnce() {
+    let cpus = allowed_cpus().expect("the kernel tells the CPUs");
+    let CpuId(cpu) = cpus[1 % cpus.len()];
+    let executor = glommio::LocalExecutorBuilder::new(glommio::Placement::Fixed(cpu))
+        .io_memory(0)
+        .preempt_timer(Duration::from_millis(1))
+        .spawn(move || async move {
+            let mut ring = Ring::new(&RingConfig::default(), doorbell, &[]).expect("io_uring is there");
+            let mut answers = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                mesh.receive(|from, number| answers.push((from, number)));
+                for (from, number) in answers.drain(..) {
+                    mesh.send(from, number + 1);
+                }
+                mesh.flush();
+                ring.turn(sleep, || mesh.has_inbound() || stop.load(Ordering::SeqCst)).await;
+                while ring.next_completion().is_some() {}
+            }
+        })
+        .expect("an executor starts");
+    move || executor.join().expect("the other core ends well")
+}
+
+fn hop(criterion: &mut Criterion) {
+    for (name, sleep) in [("awake", Sleep::No), ("napping", Sleep::AtMost(Duration::from_millis(1)))] {
+        let bells = [Doorbell::new().expect("a descriptor"), Doorbell::new().expect("a descriptor")];
+        let mut ends = Mesh::connect(&bells).into_iter();
+        let (mut near, far) = (ends.next().expect("two ends"), ends.next().expect("two ends"));
+        let stop = Arc::new(AtomicBool::new(false));
+        let join = answerer(far, bells[1].clone(), Arc::clone(&stop), sleep);
+        criterion.bench_function(&format!("mesh/there and back/{name}"), |bencher| {
+            bencher.iter(|| {
+                near.send(CoreId(1), 1);
+                near.flush();
+                let mut answer = 0;
+                while answer == 0 {
+                    near.receive(|_, number| answer = number);
+                    spin_loop();
+                }
+                assert_eq!(answer, 2);
+            });
+        });
+        stop.store(true, Ordering::SeqCst);
+        bells[1].wake();
+        join();
+    }
+    // The work alone, without another core's cache and without waiting.
+    let bells = [Doorbell::new().expect("a descriptor"), Doorbell::new().expect("a descriptor")];
+    let mut ends = Mesh::connect(&bells).into_iter();
+    let (mut near, mut far) = (ends.next().expect("two ends"), ends.next().expect("two ends"));
+    criterion.bench_function("mesh/send, flush and receive on one core", |bencher| {
+        bencher.iter(|| {
+            near.send(CoreId(1), 1u64);
+            near.flush();
+            let mut got = 0;
+            far.receive(|_, number| got += number);
+            assert_eq!(got, 1);
+        });
+    });
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
+    targets = hop
+}
+criterion_main!(benches);

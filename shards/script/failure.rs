@@ -1,0 +1,71 @@
+//! The text of an error that no `pcall` of the script caught.
+
+use super::lua::*;
+use super::source::ScriptDigest;
+use std::ffi::CStr;
+use std::os::raw::c_int;
+
+/// Words the error that a thread ended with as Redis does: the message, the script, the place.
+///
+/// # Safety
+/// `thread` has just ended with `status`, an error; the limit is lifted.
+pub(super) unsafe fn describe(thread: *mut lua_State, status: c_int, digest: &ScriptDigest) -> String {
+    // SAFETY: the error value is on top; the frames are still there, LuaJIT does not unwind a thread that failed.
+    unsafe {
+        if status == LUA_ERRMEM {
+            return format!("ERR Error running script {digest}, not enough memory");
+        }
+        let message = match lua_type(thread, -1) {
+            LUA_TTABLE => {
+                lua_pushstring_(thread, c"err".as_ptr());
+                lua_rawget_(thread, -2);
+                if lua_isstring(thread, -1) != 0 { text_at(thread) } else { "ERR unknown error".into() }
+            }
+            LUA_TSTRING | LUA_TNUMBER => format!("ERR {}", text_at(thread)),
+            LUA_TNIL => "ERR nil".into(),
+            LUA_TBOOLEAN => format!("ERR {}", lua_toboolean(thread, -1) != 0),
+            kind => {
+                let name = CStr::from_ptr(lua_typename(thread, kind)).to_string_lossy();
+                format!("ERR {name}: {:p}", lua_topointer(thread, -1))
+            }
+        };
+        match place(thread, &message) {
+            Some((source, line)) => format!("{message} script: {digest}, on {source}:{line}."),
+            None => message,
+        }
+    }
+}
+
+/// The string or number on top, as text.
+unsafe fn text_at(thread: *mut lua_State) -> String {
+    // SAFETY: as in `describe`.
+    unsafe { String::from_utf8_lossy(string_at(thread, -1)).into_owned() }
+}
+
+/// Source and line of the function that raised; if that is no Lua function, of its caller.
+unsafe fn place(thread: *mut lua_State, message: &str) -> Option<(String, c_int)> {
+    let mut found = None;
+    for level in 0..2 {
+        // SAFETY: a `lua_Debug` of zeros is one; Lua fills it in. Its texts live as long as the functions on the stack.
+        unsafe {
+            let mut debug: lua_Debug = std::mem::zeroed();
+            if lua_getstack(thread, level, &mut debug) == 0 || lua_getinfo(thread, c"Sl".as_ptr(), &mut debug) == 0 {
+                break;
+            }
+            let name = CStr::from_ptr(debug.short_src.as_ptr()).to_string_lossy();
+            let line = if debug.currentline > 0 { debug.currentline } else { line_of(message, &name).unwrap_or(-1) };
+            found = Some((CStr::from_ptr(debug.source).to_string_lossy().into_owned(), line));
+            if CStr::from_ptr(debug.what) != c"C" {
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// The line that a message of the VM starts with. For the function on top, a thread that failed has no line of its own any more:
+/// LuaJIT kept it in a machine frame that is gone. Only errors of the VM itself are raised there, and these name their line.
+fn line_of(message: &str, source: &str) -> Option<c_int> {
+    let rest = message.strip_prefix("ERR ")?.strip_prefix(source)?.strip_prefix(':')?;
+    rest.split(':').next()?.parse().ok()
+}

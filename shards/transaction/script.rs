@@ -1,0 +1,170 @@
+//! A script on the fast path: one shard, one go. It writes the tip in place; an error that it does not catch takes everything
+//! back.
+
+use crate::command::{Arguments, Call, Command, Entropy, Failure, Run, find, find_subcommand, flag};
+use crate::keyspace::{ColdRange, DatabaseIndex, Keyspace, Segments};
+use crate::reply::{Protocol, ReplySink};
+use crate::script::{CallEnd, LogLevel, ScriptFlags, ScriptHost};
+use crate::shard::ShardConfig;
+use crate::slots::shard_of;
+
+/// Why a run was dropped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Dropped {
+    /// A value must be brought in first.
+    Cold(ColdRange),
+    /// A key, or a command, is another shard's.
+    Foreign,
+}
+
+/// What a script sees of its shard.
+pub(crate) struct Host<'a> {
+    pub(crate) keyspace: &'a mut Keyspace,
+    pub(crate) config: &'a ShardConfig,
+    pub(crate) entropy: &'a mut Entropy,
+    pub(crate) segments: &'a dyn Segments,
+    pub(crate) db: DatabaseIndex,
+    pub(crate) read_only: bool,
+    pub(crate) allow_oom: bool,
+    pub(crate) dropped: Option<Dropped>,
+    /// What the script logged: level and text.
+    pub(crate) log: &'a mut Vec<(LogLevel, Vec<u8>)>,
+}
+
+/// Lines that one run may log; more are dropped.
+const LOG_LINES_MAX: usize = 100;
+
+impl Host<'_> {
+    fn over_memory(&self) -> bool {
+        let max = self.config.memory_bytes_max;
+        max != 0 && self.keyspace.memory_bytes() > max
+    }
+
+    /// The command, or why a script may not run it.
+    fn admit(&self, arguments: &[&[u8]]) -> Result<&'static Command, &'static str> {
+        let command = lookup(arguments).ok_or("ERR Unknown Redis command called from script")?;
+        if !command.arity_fits(arguments.len()) {
+            return Err("ERR Wrong number of args calling Redis command from script");
+        }
+        if command.is(flag::NOSCRIPT) {
+            return Err("ERR This Redis command is not allowed from script");
+        }
+        if self.read_only && command.is(flag::WRITE) {
+            return Err("ERR Write commands are not allowed from read-only scripts.");
+        }
+        if command.is(flag::DENYOOM) && !self.allow_oom && self.over_memory() {
+            return Err(OOM);
+        }
+        Ok(command)
+    }
+
+    fn is_foreign(&self, command: &Command, arguments: &[&[u8]]) -> bool {
+        if self.config.shards == 1 {
+            return false;
+        }
+        if matches!(command.run, Run::EveryShard(..) | Run::Walk(_)) {
+            return true;
+        }
+        let mut keys = command.key_positions(arguments).into_iter().flatten();
+        keys.any(|position| shard_of(arguments[position], self.config.shards) != self.config.shard)
+    }
+}
+
+const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+
+fn lookup(arguments: &[&[u8]]) -> Option<&'static Command> {
+    let command = find(arguments[0])?;
+    match arguments.get(1) {
+        Some(name) if !command.subcommands.is_empty() => find_subcommand(command, name),
+        _ => Some(command),
+    }
+}
+
+impl ScriptHost for Host<'_> {
+    fn begin(&mut self, flags: ScriptFlags, read_only: bool) -> Result<(), &'static str> {
+        self.read_only = read_only || flags.no_writes;
+        self.allow_oom = flags.allow_oom;
+        if flags.declared && !flags.no_writes && !flags.allow_oom && self.over_memory() {
+            return Err("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'");
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, arguments: &[&[u8]], reply: &mut dyn ReplySink) -> CallEnd {
+        let command = match self.admit(arguments) {
+            Ok(command) => command,
+            Err(text) => {
+                reply.error(text);
+                return CallEnd::Done;
+            }
+        };
+        if self.is_foreign(command, arguments) {
+            self.dropped = Some(Dropped::Foreign);
+            return CallEnd::Abandon;
+        }
+        let handler = match command.run {
+            Run::Shard(handler) | Run::PerKey(handler, _) | Run::EveryShard(handler, _) | Run::Walk(handler) => handler,
+            Run::Connection | Run::Node | Run::Script | Run::Container => {
+                self.on_connection(command, arguments, reply);
+                return CallEnd::Done;
+            }
+        };
+        let mut call = Call {
+            keyspace: self.keyspace,
+            db: self.db,
+            segments: self.segments,
+            shard: self.config.shard,
+            shards: self.config.shards,
+            databases: self.config.databases,
+            string_bytes_max: self.config.string_bytes_max,
+            entropy: self.entropy,
+        };
+        match handler(&mut call, Arguments::new(arguments), reply) {
+            Ok(()) => {}
+            Err(Failure::Cold(range)) => {
+                self.dropped = Some(Dropped::Cold(range));
+                return CallEnd::Abandon;
+            }
+            Err(failure) => failure.write(reply),
+        }
+        self.keyspace.remove_met_expired();
+        CallEnd::Done
+    }
+
+    fn log(&mut self, level: LogLevel, message: &[u8]) {
+        if self.log.len() < LOG_LINES_MAX {
+            self.log.push((level, message.to_vec()));
+        }
+    }
+
+    fn set_protocol(&mut self, _protocol: Protocol) {}
+
+    fn acl_check(&mut self, arguments: &[&[u8]]) -> Option<bool> {
+        lookup(arguments).filter(|command| command.arity_fits(arguments.len())).map(|_| true)
+    }
+}
+
+impl Host<'_> {
+    /// The few commands of the connection that make sense in a script.
+    fn on_connection(&mut self, command: &Command, arguments: &[&[u8]], reply: &mut dyn ReplySink) {
+        match (command.name, arguments) {
+            ("ping", [_]) => reply.simple("PONG"),
+            ("ping" | "echo", [_, text, ..]) => reply.bulk(text),
+            ("select", [_, index]) => match crate::keyspace::canonical_integer(index) {
+                Some(db) if (0..i64::from(self.config.databases)).contains(&db) => {
+                    self.db = db as DatabaseIndex;
+                    reply.ok();
+                }
+                Some(_) => reply.error("ERR DB index is out of range"),
+                None => reply.error("ERR value is not an integer or out of range"),
+            },
+            ("time", _) => {
+                let now_ms = self.keyspace.now_ms();
+                reply.array(2);
+                reply.bulk((now_ms / 1000).to_string().as_bytes());
+                reply.bulk((now_ms % 1000 * 1000).to_string().as_bytes());
+            }
+            _ => reply.error("ERR This Redis command is not allowed from script"),
+        }
+    }
+}

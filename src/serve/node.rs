@@ -1,0 +1,61 @@
+//! The node as one core sees it, and the commands that are the whole node's.
+//!
+//! Every core has its own copy; a change is a question to all of them.
+
+use crate::config::ConfigStore;
+use crate::resp::WireReply;
+use crate::runtime::ring::SocketId;
+use crate::runtime::signals::StopRequest;
+use crate::serve::client::ClientState;
+use crate::serve::engine::Engine;
+use ringkeep_shards::command::Command;
+use ringkeep_shards::reply::ReplySink;
+
+/// One core's copy of what is the node's.
+pub struct NodeState {
+    /// The settings.
+    pub settings: ConfigStore,
+    /// The node's own random name, 40 hexadecimal digits (INFO `run_id`).
+    pub run_id: String,
+    /// When the process started, in Unix milliseconds.
+    pub started_unix_ms: u64,
+    /// Stops the process.
+    pub stop: StopRequest,
+    /// What this core has done.
+    pub counters: CoreCounters,
+}
+
+/// What one core has done since the start or CONFIG RESETSTAT.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct CoreCounters {
+    /// Connections accepted.
+    pub connections_received: u64,
+    /// Connections refused at `maxclients`.
+    pub connections_rejected: u64,
+    /// Commands that ran.
+    pub commands_processed: u64,
+    /// Bytes received.
+    pub input_bytes: u64,
+    /// Bytes sent.
+    pub output_bytes: u64,
+    /// Connections that moved to another core.
+    pub moved_connections: u64,
+}
+
+impl Engine {
+    /// Runs a command whose row says [`ringkeep_shards::command::Run::Node`].
+    pub(super) fn on_node(
+        &mut self,
+        _socket: SocketId,
+        state: &mut ClientState,
+        command: &'static Command,
+        _list: &[&[u8]],
+        out: &mut Vec<u8>,
+        start: usize,
+    ) {
+        let before = out.len();
+        let mut reply = WireReply::new(out, state.session.protocol);
+        reply.error(&format!("ERR {} is not there yet", command.name));
+        self.replied(state, out, start, before, None);
+    }
+}
