@@ -2,9 +2,15 @@
 
 use super::arguments::Arguments;
 use super::generator::{Load, Outcome};
+use super::machine::Ticks;
 use super::report::{Figure, Report, Target, median};
-use crate::common::process_cpu_seconds;
-use std::time::Duration;
+use crate::common::{own_cpu_seconds, process_cpu_seconds};
+use std::time::{Duration, Instant};
+
+/// A load that used so much of its core may have been what held the server back.
+const LIMIT_PERCENT: f64 = 97.0;
+/// Other processes that use more than this disturb what is measured.
+const OTHERS_PERCENT_MAX: f64 = 10.0;
 
 /// How two sides are compared.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +40,8 @@ pub struct Run {
     pub load_percent: f64,
     /// Share of its core that the server used, in percent.
     pub server_percent: f64,
+    /// What other processes used meanwhile, in percent of one core.
+    pub others_percent: f64,
     /// Latencies of the first group, in microseconds: p50, p99, p99.9.
     pub latency_us: [f64; 3],
 }
@@ -47,13 +55,17 @@ impl Side {
         let pid = self.pid;
         let warmup = Duration::from_secs_f64(arguments.warmup_seconds());
         let measured = Duration::from_secs_f64(arguments.seconds());
+        let (begin, ticks) = (Instant::now(), Ticks::now());
+        let cpu_seconds = || process_cpu_seconds(pid) + own_cpu_seconds();
+        let before = cpu_seconds();
         let outcome = self.load.run(warmup, measured, &move || process_cpu_seconds(pid))?;
-        Ok(Run::of(&outcome))
+        let others = ticks.busy_seconds_since() - (cpu_seconds() - before);
+        Ok(Run::of(&outcome, 100.0 * others.max(0.0) / begin.elapsed().as_secs_f64()))
     }
 }
 
 impl Run {
-    fn of(outcome: &Outcome) -> Run {
+    fn of(outcome: &Outcome, others_percent: f64) -> Run {
         let operations: u64 = outcome.groups.iter().map(|group| group.operations).sum();
         let latency = &outcome.groups[0].latency;
         Run {
@@ -61,6 +73,7 @@ impl Run {
             per_cpu_second: operations as f64 / outcome.sampled,
             load_percent: 100.0 * outcome.load_cpu_seconds / outcome.seconds,
             server_percent: 100.0 * outcome.sampled / outcome.seconds,
+            others_percent,
             latency_us: [0.5, 0.99, 0.999].map(|quantile| latency.value_at_quantile(quantile) as f64 / 1e3),
         }
     }
@@ -113,12 +126,14 @@ pub fn contest(
 fn describe(runs: &[&Run]) -> String {
     let middle = |value: &dyn Fn(&Run) -> f64| median(&runs.iter().map(|run| value(run)).collect::<Vec<_>>());
     let load = middle(&|run| run.load_percent);
+    let others = middle(&|run| run.others_percent);
     format!(
-        "{:.1}k/s {:.1}k/cpu-s (cores: server {:.0}% load {load:.0}%{}; us {:.0}/{:.0}/{:.0})",
+        "{:.1}k/s {:.1}k/cpu-s (cores: server {:.0}% load {load:.0}%{}{}; us {:.0}/{:.0}/{:.0})",
         middle(&|run| run.per_second) / 1e3,
         middle(&|run| run.per_cpu_second) / 1e3,
         middle(&|run| run.server_percent),
-        if load > 97.0 { " THE LIMIT" } else { "" },
+        if load > LIMIT_PERCENT { " THE LIMIT" } else { "" },
+        if others > OTHERS_PERCENT_MAX { format!(", OTHER PROCESSES {others:.0}%") } else { String::new() },
         middle(&|run| run.latency_us[0]),
         middle(&|run| run.latency_us[1]),
         middle(&|run| run.latency_us[2]),

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 const RECEIVE_BUFFER_BYTES: usize = 32 << 10;
 const RING_ENTRIES: u32 = 2_048;
+/// Latencies above this count as this.
+const LATENCY_NS_MAX: u64 = 60_000_000_000;
 /// Replies that are owed at a run's end may take this long.
 const DRAIN_SECONDS_MAX: u64 = 20;
 /// A completion of a send, as opposed to a receive. Only failed ones are reported.
@@ -109,9 +111,8 @@ impl Load {
     /// # Errors
     /// A wrong reply, a closed connection, a server that stopped answering.
     pub fn run(&mut self, warmup: Duration, measured: Duration, sample: &dyn Fn() -> f64) -> Result<Outcome, String> {
-        let mut groups: Vec<GroupOutcome> = (self.groups.iter())
-            .map(|_| GroupOutcome { operations: 0, latency: Histogram::new(3).expect("three digits are allowed") })
-            .collect();
+        let mut groups: Vec<GroupOutcome> =
+            (self.groups.iter()).map(|_| GroupOutcome { operations: 0, latency: empty_histogram() }).collect();
         let begin = Instant::now();
         for number in 0..self.connections.len() {
             self.send_batch(number, begin);
@@ -237,6 +238,10 @@ impl Load {
         // only when its receive has completed. Both are dropped after the ring (see Drop).
         unsafe { self.ring.submission().push(entry) }.expect("two entries per connection fit");
     }
+}
+
+fn empty_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_NS_MAX, 3).expect("bounds in order, three digits")
 }
 
 impl Drop for Load {

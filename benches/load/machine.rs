@@ -43,15 +43,16 @@ pub fn major_faults(pid: u32) -> Option<u64> {
     text[text.rfind(')')? + 2..].split(' ').nth(9)?.parse().ok()
 }
 
-/// CPU time that the host took from this machine, since a moment.
-pub struct Steal {
+/// What /proc/stat has counted, all cores together, in hundredths of a second.
+pub struct Ticks {
     stolen: u64,
+    busy: u64,
     total: u64,
 }
 
-impl Steal {
-    /// Starts to count.
-    pub fn now() -> Steal {
+impl Ticks {
+    /// The counts of this moment.
+    pub fn now() -> Ticks {
         let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
         let ticks: Vec<u64> = text
             .lines()
@@ -62,14 +63,19 @@ impl Steal {
             .map(|field| field.parse().unwrap_or(0))
             .collect();
         // user nice system idle iowait irq softirq steal; guest time after them is contained in user.
-        Steal { stolen: ticks.get(7).copied().unwrap_or(0), total: ticks.iter().take(8).sum() }
+        let sum = |fields: &[usize]| fields.iter().filter_map(|&field| ticks.get(field)).sum();
+        Ticks { stolen: sum(&[7]), busy: sum(&[0, 1, 2, 5, 6]), total: sum(&[0, 1, 2, 3, 4, 5, 6, 7]) }
     }
 
-    /// Percent of all cores' time that was stolen since then.
-    pub fn percent_since(&self) -> f64 {
-        let now = Steal::now();
-        let total = (now.total - self.total).max(1);
-        100.0 * (now.stolen - self.stolen) as f64 / total as f64
+    /// Percent of all cores' time that the host took since then.
+    pub fn stolen_percent_since(&self) -> f64 {
+        let now = Ticks::now();
+        100.0 * (now.stolen - self.stolen) as f64 / (now.total - self.total).max(1) as f64
+    }
+
+    /// CPU seconds that were spent in this machine since then, by whomever.
+    pub fn busy_seconds_since(&self) -> f64 {
+        (Ticks::now().busy - self.busy) as f64 / 100.0
     }
 }
 

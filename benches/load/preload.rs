@@ -12,9 +12,12 @@ const REQUESTS_PER_BATCH: usize = 2_000;
 /// When the server refuses one, or does not hold them all afterwards.
 pub fn fill(port: u16, keys: usize, value_bytes: usize) -> Result<(), String> {
     fill_named(port, keys, value_bytes, key)?;
-    let count = Client::connect(port).run("DBSIZE").integer();
-    if count < keys as i64 {
-        return Err(format!("{count} keys after {keys} were written"));
+    let mut client = Client::connect(port);
+    for number in [0, keys / 2, keys - 1] {
+        let reply = client.command(&["GET", &key(number)]);
+        if reply.bytes() != Some(value(number, value_bytes).as_slice()) {
+            return Err(format!("{} holds {reply:?} after {keys} keys were written", key(number)));
+        }
     }
     Ok(())
 }
@@ -38,7 +41,8 @@ pub fn fill_named(port: u16, count: usize, value_bytes: usize, name: impl Fn(usi
         for _ in first..last {
             match client.try_reply() {
                 Ok(Some((reply, _))) if reply.is_ok() => {}
-                other => return Err(format!("preloading: {other:?}")),
+                Ok(reply) => return Err(format!("preloading: {:?}", reply.map(|(reply, _)| reply))),
+                Err(error) => return Err(format!("preloading: {error}")),
             }
         }
     }

@@ -6,7 +6,7 @@ use super::generator::{Group, Load};
 use super::report::{Report, Target};
 use super::requests::{RequestPool, VALUE_BYTES, Workload, key};
 use super::servers::Servers;
-use crate::common::{Reply, Server};
+use crate::common::{Client, Reply, Server};
 use redis_protocol::redis_keyslot;
 use std::sync::Arc;
 
@@ -60,7 +60,8 @@ fn slot(number: usize) -> usize {
 
 /// The port of each slot, as a cluster client learns it.
 fn slot_ports(server: &Server) -> Result<Vec<u16>, String> {
-    let mut client = crate::common::Client::connect(server.shard_port(0));
+    let port = server.shard_port(0);
+    let mut client = Client::try_connect(port).map_err(|error| format!("shard port {port}: {error}"))?;
     let reply = client.run("CLUSTER SLOTS");
     let mut ports = vec![0; 16_384];
     let Reply::Array(ranges) = &reply else {

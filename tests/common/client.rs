@@ -198,7 +198,8 @@ impl Client {
 
     /// A field of INFO, if it is there.
     pub fn info(&mut self, field: &str) -> Option<String> {
-        let text = self.command(&["INFO", "everything"]).text();
+        let reply = self.command(&["INFO", "everything"]);
+        let text = String::from_utf8_lossy(reply.bytes()?).into_owned();
         let prefix = format!("{field}:");
         text.lines().find_map(|line| line.strip_prefix(&prefix)).map(|value| value.trim_end().to_owned())
     }

@@ -2,7 +2,7 @@
 
 use super::common::{Client, Reply, Server, ServerOptions, encode, process_cpu_seconds};
 use super::{is_reference, subject};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Writes from a thread of its own until the server is gone; gives the last acknowledged and the last sent number.
 fn write_until_gone(port: u16) -> std::thread::JoinHandle<(i64, i64)> {
@@ -107,6 +107,25 @@ fn everything_is_there_after_a_restart() {
         assert_eq!(client.run("DBSIZE"), Reply::Integer(5));
         client.run("SELECT 7");
         assert_eq!(client.run("GET elsewhere").text(), "value");
+    }
+}
+
+#[test]
+fn who_is_accepted_is_served() {
+    let mut server = subject().start();
+    for _ in 0..5 {
+        server.kill();
+        let mut child = server.command().spawn().expect("start the server's binary");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let reply = loop {
+            if let Ok(mut client) = Client::try_connect(server.port()) {
+                break client.run("SET first request");
+            }
+            assert!(Instant::now() < deadline, "nobody listens:\n{}", server.log());
+        };
+        child.kill().expect("kill the server");
+        child.wait().expect("wait for the killed server");
+        assert!(reply.is_ok(), "the first request of all: {reply:?}");
     }
 }
 
