@@ -54,8 +54,11 @@ fn a_bell_rings_only_for_who_waits() {
 
 const STRESS_MESSAGES: u64 = 1_000_000;
 
+/// The other core is never silent for so long, even on a machine with much else to do.
+const LOST_AFTER: Duration = Duration::from_secs(20);
+
 /// Two executors send each other numbers, in bursts of a random size, and wait in every way in between. A lost wake-up
-/// shows as a pause: the sender waits for an answer that never comes.
+/// shows as a wait that only its limit ends.
 async fn stress(mut mesh: Mesh<u64>, doorbell: Doorbell, leads: bool) -> (u64, u64) {
     let other = CoreId(1 - mesh.core().0);
     let config = RingConfig { receive_buffers: 2, ..RingConfig::default() };
@@ -64,9 +67,7 @@ async fn stress(mut mesh: Mesh<u64>, doorbell: Doorbell, leads: bool) -> (u64, u
     let (mut sent, mut expected) = (0u64, 0u64);
     // A ball is in the air until it is answered; a burst of balls is thrown by the leader when all came back.
     let mut in_the_air = 0;
-    let started = Instant::now();
     while expected < STRESS_MESSAGES {
-        assert!(started.elapsed() < Duration::from_secs(300), "a wake-up was lost at message {expected}");
         random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         if leads && in_the_air == 0 && sent < STRESS_MESSAGES {
             if random >> 60 == 0 {
@@ -74,7 +75,7 @@ async fn stress(mut mesh: Mesh<u64>, doorbell: Doorbell, leads: bool) -> (u64, u
                 let pause_us = random >> 33 & 0xfff;
                 std::thread::sleep(Duration::from_micros(pause_us));
             }
-            for _ in 0..(1 + (random >> 40) % 64).min(STRESS_MESSAGES - sent) {
+            for _ in 0..(1 << ((random >> 40) % 11)).min(STRESS_MESSAGES - sent) {
                 mesh.send(other, sent);
                 sent += 1;
                 in_the_air += 1;
@@ -92,14 +93,11 @@ async fn stress(mut mesh: Mesh<u64>, doorbell: Doorbell, leads: bool) -> (u64, u
         for number in answers {
             mesh.send(other, number);
         }
-        let sleep = if mesh.flush() || expected == STRESS_MESSAGES {
-            Sleep::No
-        } else if random >> 59 & 1 == 0 {
-            Sleep::Forever
-        } else {
-            Sleep::AtMost(Duration::from_secs(20))
-        };
+        let done = expected == STRESS_MESSAGES;
+        let sleep = if mesh.flush() || done { Sleep::No } else { Sleep::AtMost(LOST_AFTER) };
+        let turned = Instant::now();
         ring.turn(sleep, || mesh.has_inbound()).await;
+        assert!(turned.elapsed() < LOST_AFTER, "a wake-up was lost at message {expected}");
         while ring.next_completion().is_some() {}
     }
     (ring.counters().naps, ring.counters().sleeps)

@@ -84,15 +84,12 @@ fn cold_ranges_become_warm_and_a_nap_ends_for_them() {
     let bytes = pattern(8 << 20);
     file.write_all_at(&bytes, 0).unwrap();
     file.sync_all().unwrap();
-    // SAFETY: the file is this test's own and keeps its length while it is mapped.
-    let map = Rc::new(unsafe { memmap2::Mmap::map(&file).unwrap() });
     // SAFETY: advice about a file's cache touches no memory.
     unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
-    drop(map);
     let named = path.clone();
     in_executor(move || async move {
         let file = std::fs::File::open(&named).unwrap();
-        // SAFETY: as above.
+        // SAFETY: the file is this test's own and keeps its length while it is mapped.
         let map = std::sync::Arc::new(unsafe { memmap2::Mmap::map(&file).unwrap() });
         let bell = Doorbell::new().unwrap();
         let mut ring = small_ring(bell.clone());
