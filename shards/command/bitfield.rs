@@ -150,7 +150,10 @@ mod tests {
         assert_eq!(shard.run("BITFIELD k INCRBY i5 100 1 GET u4 0"), "[:1, :0]");
         assert_eq!(shard.run("STRLEN k"), ":14");
         assert_eq!(shard.run("BITFIELD k SET u8 #1 255 GET i8 #1 GET u4 12 SET u8 8 255"), "[:0, :-1, :15, :255]");
-        assert_eq!(shard.run("BITFIELD k SET i64 3 -2 GET i64 3 GET u63 4"), "[:574208952489738240, :-2, :9223372036854775806]");
+        assert_eq!(
+            shard.run("BITFIELD k SET i64 3 -2 GET i64 3 GET u63 4"),
+            "[:574208952489738240, :-2, :9223372036854775806]"
+        );
         assert_eq!(shard.run("SET k \"\""), "OK");
         assert_eq!(shard.run("BITFIELD k SET i12 6 -1365"), "[:0]");
         assert_eq!(shard.run("GET k"), r#""\x02\xaa\xc0""#);
@@ -179,6 +182,10 @@ mod tests {
             (
                 "SET i64 8 9223372036854775807 INCRBY i64 8 1 OVERFLOW SAT INCRBY i64 8 -1",
                 "[:0, :-9223372036854775808, :-9223372036854775808]",
+            ),
+            (
+                "OVERFLOW SAT SET i8 0 -9223372036854775808 SET i8 0 -9223372036854775000 GET i8 0",
+                "[:-16, :127, :-128]",
             ),
             ("SET u63 8 -1 GET u63 8", "[:4611686018427387904, :9223372036854775807]"),
         ] {
