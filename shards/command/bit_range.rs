@@ -28,13 +28,12 @@ impl Unit {
 
     /// The bits from position `start` to `end`, both included, of a string of `len` bytes.
     fn bits(self, start: i64, end: i64, len: usize) -> Range<usize> {
-        match self {
-            Unit::Bit => clamp(start, end, len * 8),
-            Unit::Byte => {
-                let bytes = clamp(start, end, len);
-                bytes.start * 8..bytes.end * 8
-            }
-        }
+        let bits = match self {
+            Unit::Bit => 1,
+            Unit::Byte => 8,
+        };
+        let range = clamp(start, end, len * 8 / bits);
+        range.start * bits..range.end * bits
     }
 }
 
@@ -51,10 +50,15 @@ pub fn bitcount(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn R
     let len = entry.value().len();
     let bits = match &arguments[2..] {
         [] => 0..len * 8,
-        [start, end] => Unit::Byte.bits(position(start)?, position(end)?, len),
-        [start, end, unit] => {
+        [start, end, unit @ ..] if unit.len() <= 1 => {
             let (start, end) = (position(start)?, position(end)?);
-            Unit::parse(unit)?.bits(start, end, len)
+            if start < 0 && end < 0 && start > end {
+                // As in GETRANGE, and unlike in BITPOS, that is nothing even where both lie before the string. As in Redis 7, the unit
+                // is not looked at then.
+                0..0
+            } else {
+                unit.first().map_or(Ok(Unit::Byte), |unit| Unit::parse(unit))?.bits(start, end, len)
+            }
         }
         _ => return Err(Failure::Syntax),
     };
@@ -153,6 +157,8 @@ mod tests {
             ("-1 -1", 4),
             ("3 2", 0),
             ("-2 -3", 0),
+            ("-70 -80 BIT", 0),
+            ("-80 -70 BIT", 0),
             ("-9223372036854775808 9223372036854775807 BIT", 26),
         ] {
             assert_eq!(shard.run(&format!("BITCOUNT k {range}")), format!(":{ones}"), "{range}");
@@ -160,6 +166,7 @@ mod tests {
         assert_eq!(shard.run("BITCOUNT k 0"), SYNTAX);
         assert_eq!(shard.run("BITCOUNT k 0 1 2"), SYNTAX);
         assert_eq!(shard.run("BITCOUNT k 0 1 BIT x"), SYNTAX);
+        assert_eq!(shard.run("BITCOUNT k -1 -2 x"), ":0");
         assert_eq!(shard.run("BITCOUNT k 0 x"), NOT_INTEGER);
         assert_eq!(shard.run("BITCOUNT nothing"), ":0");
         assert_eq!(shard.run("BITCOUNT nothing 0"), ":0");
@@ -187,6 +194,8 @@ mod tests {
             ("ones 0 5", -1),
             ("zeros 1", -1),
             ("zeros 1 0 -1 byte", -1),
+            ("ones 1 -20 -30", 0),
+            ("ones 1 -1 -2", -1),
             ("empty 0", -1),
             ("empty 1", -1),
             ("nothing 0", 0),
@@ -227,7 +236,8 @@ mod tests {
             let absolute = |at: i64| if at < 0 { (at + bits.len() as i64).max(0) } else { at };
             let range = absolute(start)..=absolute(end).min(bits.len() as i64 - 1);
             let of_bit = |at: i64| bits[at as usize];
-            let ones = range.clone().filter(|&at| of_bit(at)).count();
+            let reversed = start < 0 && end < 0 && start > end;
+            let ones = if reversed { 0 } else { range.clone().filter(|&at| of_bit(at)).count() };
             prop_assert_eq!(shard.run(&format!("BITCOUNT k {start} {end} BIT")), format!(":{ones}"));
             for bit in [false, true] {
                 let at = range.clone().find(|&at| of_bit(at) == bit).unwrap_or(-1);

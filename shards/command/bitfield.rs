@@ -183,6 +183,10 @@ mod tests {
                 "SET i64 8 9223372036854775807 INCRBY i64 8 1 OVERFLOW SAT INCRBY i64 8 -1",
                 "[:0, :-9223372036854775808, :-9223372036854775808]",
             ),
+            (
+                "OVERFLOW SAT SET i8 0 -9223372036854775808 SET i8 0 -9223372036854775000 GET i8 0",
+                "[:-16, :127, :-128]",
+            ),
             ("SET u63 8 -1 GET u63 8", "[:4611686018427387904, :9223372036854775807]"),
         ] {
             assert_eq!(shard.run(&format!("BITFIELD k {steps}")), shown, "{steps}");

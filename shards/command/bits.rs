@@ -98,6 +98,9 @@ impl Operation {
     }
 }
 
+/// Strings longer than this many bytes are `raw` anyway.
+const EMBEDDED_BYTES_MAX: usize = 44;
+
 /// `BITOP AND | OR | XOR | NOT destkey key [key ...]`.
 pub fn bitop(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn ReplySink) -> Result<(), Failure> {
     let operation = Operation::parse(arguments[1])?;
@@ -111,6 +114,10 @@ pub fn bitop(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn Repl
     reply.integer(result.len() as i64);
     if result.is_empty() {
         call.remove(destination);
+    } else if result.len() <= EMBEDDED_BYTES_MAX {
+        // Written in place, so that its encoding is `raw`, as in Redis.
+        call.put(destination, NewValue::Bytes(b""), 0);
+        call.splice(destination, 0, &result)?;
     } else {
         call.put(destination, NewValue::Owned(Bytes::from(result)), 0);
     }

@@ -102,6 +102,10 @@ impl Field {
     pub fn set(self, number: i64, overflow: Overflow) -> Option<i64> {
         // Without a sign a negative number is a large one, as Redis has it.
         let number = if self.signed { i128::from(number) } else { i128::from(number as u64) };
+        // So does a number whose distance from the field's largest does not fit in 64 bits: Redis takes it for too large.
+        if self.bits < 64 && self.max() - number > i128::from(i64::MAX) && overflow == Overflow::Saturate {
+            return Some(self.max() as i64);
+        }
         self.fit(number, overflow)
     }
 

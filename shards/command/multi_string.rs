@@ -38,7 +38,7 @@ fn put_pairs(
     command: &'static str,
     may_write: fn(&Call<'_>, &[u8]) -> bool,
 ) -> Result<bool, Failure> {
-    if arguments.len() % 2 == 0 {
+    if arguments.len().is_multiple_of(2) {
         return Err(Failure::WrongArity(command));
     }
     let keys = || (1..arguments.len()).step_by(2);

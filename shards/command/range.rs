@@ -13,7 +13,9 @@ pub fn getrange(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn R
     let end = canonical_integer(arguments[3]).ok_or(Failure::NotInteger)?;
     match call.read(arguments[1]) {
         Some(entry) => {
-            let range = clamp(start, end, entry.value().len());
+            // Both before the string and in the wrong order: nothing, although the first byte is nearest to both.
+            let reversed = start < 0 && end < 0 && start > end;
+            let range = if reversed { 0..0 } else { clamp(start, end, entry.value().len()) };
             reply.bulk(&entry.value().part(range, call.segments)?);
         }
         None => reply.bulk(b""),
@@ -23,9 +25,6 @@ pub fn getrange(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn R
 
 /// The positions from `start` to `end`, both included, both counted from the end if negative, that a sequence of `len` has.
 pub(super) fn clamp(start: i64, end: i64, len: usize) -> Range<usize> {
-    if start < 0 && end < 0 && start > end {
-        return 0..0;
-    }
     let len = len as i64;
     let from_end = |position: i64| if position < 0 { position.saturating_add(len).max(0) } else { position };
     let (start, end) = (from_end(start), from_end(end).min(len - 1));
@@ -105,6 +104,8 @@ mod tests {
             ("3 2", ""),
             ("-2 -3", ""),
             ("-1 -100", ""),
+            ("-50 -100", ""),
+            ("-100 -50", "H"),
             ("-9223372036854775808 9223372036854775807", "Hello"),
         ] {
             assert_eq!(shard.run(&format!("GETRANGE k {range}")), format!("\"{part}\""), "{range}");
