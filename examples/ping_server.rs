@@ -43,7 +43,12 @@ fn answer(bytes: &[u8], output: &mut Vec<u8>) -> usize {
     start
 }
 
-async fn serve(listener: OwnedFd, doorbell: Doorbell, stop: StopRequest, worker_cpus: Vec<usize>) -> Result<(), RingError> {
+async fn serve(
+    listener: OwnedFd,
+    doorbell: Doorbell,
+    stop: StopRequest,
+    worker_cpus: Vec<usize>,
+) -> Result<(), RingError> {
     let mut ring = Ring::new(&RingConfig::default(), doorbell, &worker_cpus)?;
     let listener = ring.listen(listener);
     let mut clock = Clock::new(Instant::now());
@@ -133,7 +138,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let doorbells = cpus.iter().map(|_| Doorbell::new()).collect::<Result<Vec<_>, _>>()?;
     let stop = StopRequest::new(&doorbells);
     stop.on_signals()?;
-    let listeners = cpus.iter().map(|_| listen(address, Sharing::EveryCore, 511).map(Some)).collect::<Result<_, _>>()?;
+    let listeners =
+        cpus.iter().map(|_| listen(address, Sharing::EveryCore, 511).map(Some)).collect::<Result<_, _>>()?;
     let listeners: Mutex<Vec<Option<OwnedFd>>> = Mutex::new(listeners);
     eprintln!("listening on {address}, on the CPUs {cpus:?}");
     let own = cpus.clone();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ringkeep::cli::{self, Invocation};
-use ringkeep::config::{self, Config, ConfigStore, Override, ShardCount, Source};
+use ringkeep::config::{self, Config, Override, ShardCount, Source};
 use ringkeep::host::{self, Verdict};
 use ringkeep::log_line;
 

@@ -49,6 +49,7 @@ struct Plan {
     run_id: String,
     started_unix_ms: u64,
     clients: Arc<AtomicU64>,
+    connected: Arc<AtomicUsize>,
     origin: Instant,
     stop: StopRequest,
     /// Cores that are not ready yet: the server says that it is when there are none.
@@ -104,6 +105,7 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
         run_id: (0..3).map(|_| format!("{:016x}", entropy.next_u64())).collect::<String>()[..40].to_owned(),
         started_unix_ms: started.as_millis() as u64,
         clients: Arc::new(AtomicU64::new(1)),
+        connected: Arc::new(AtomicUsize::new(0)),
         origin: Instant::now(),
         stop,
         starting: AtomicUsize::new(cores),
@@ -209,7 +211,18 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
         new_client(id, door, now_us, config)
     });
     let clock = Clock::new(plan.origin);
-    let mut reactor = Reactor::new(ring, cold, mesh, clock, engine, requests, replies, plan.stop.clone(), make_client);
+    let mut reactor = Reactor::new(
+        ring,
+        cold,
+        mesh,
+        clock,
+        engine,
+        requests,
+        replies,
+        plan.stop.clone(),
+        plan.connected.clone(),
+        make_client,
+    );
     reactor.begin().await;
     let backlog = config.tcp_backlog;
     for &address in &plan.addresses {
@@ -228,7 +241,9 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
         for address in &plan.addresses {
             log_line::notice(format_args!("Ready to accept connections on {address}, {} shards", plan.identity.shards));
         }
-        host::tell_ready(config.supervision);
+        if let Err(error) = host::tell_ready(config.supervision) {
+            log_line::warning(format_args!("the service manager was not told: {error}"));
+        }
     }
     reactor.run().await;
     Ok(())
@@ -247,6 +262,7 @@ fn new_client(id: ClientId, door: Door, now_us: u64, config: &Config) -> Client 
             serial: 0,
             run: None,
             deferred: None,
+            overrun: None,
             listed: (ShardId(0), Batch(0)),
             paused: false,
             ended: false,

@@ -7,6 +7,7 @@
 //! ```
 
 use crate::config::Config;
+use crate::log_line;
 use crate::resp::Decoded;
 use crate::runtime::background::{SegmentReply, SegmentRequest};
 use crate::runtime::clock::Clock;
@@ -16,22 +17,31 @@ use crate::runtime::map::SegmentMap;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::ring::{ColdRing, Completion, ListenerId, Ring, Sleep, SocketId};
 use crate::runtime::signals::StopRequest;
-use crate::serve::client::{Client, ClientState};
+use crate::serve::client::{Client, ClientState, Overrun};
 use crate::serve::engine::Engine;
 use crate::serve::message::{Answer, CoreView, Message};
 use bytes::Bytes;
 use ringkeep_shards::command::Door;
 use ringkeep_shards::log::LogWrite;
 use ringkeep_shards::port::Input;
+use ringkeep_shards::script::LogLevel;
 use smallvec::SmallVec;
+use std::io::Write;
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// How often timers are looked at while something waits for one.
 const TIMER: Duration = Duration::from_millis(100);
 /// Bytes that a connection may have sent ahead of a request that waits before it is not read from any more.
 const HELD_BACK_BYTES_MAX: usize = 1 << 20;
+
+/// What a client of another machine reads while there is no password.
+const PROTECTED: &str = "-DENIED Ringkeep is running in protected mode because protected mode is enabled and no password is \
+    set for the default user. In this mode connections are only accepted from the loopback interface. Set a password \
+    (requirepass), or disable protected mode (protected-mode no), and connect again.\r\n";
 
 /// Makes the client of a new connection.
 pub type MakeClient = Box<dyn FnMut(Door, u64, &Config) -> Client>;
@@ -54,6 +64,8 @@ pub struct Reactor {
     segment_replies: crossbeam::channel::Receiver<SegmentReply>,
     stop: StopRequest,
     timer_due_us: u64,
+    /// Connections of the whole node.
+    connected: Arc<AtomicUsize>,
     make_client: MakeClient,
 }
 
@@ -79,6 +91,7 @@ impl Reactor {
         segment_requests: crossbeam::channel::Sender<SegmentRequest>,
         segment_replies: crossbeam::channel::Receiver<SegmentReply>,
         stop: StopRequest,
+        connected: Arc<AtomicUsize>,
         make_client: MakeClient,
     ) -> Self {
         let shards = engine.shards.len();
@@ -97,6 +110,7 @@ impl Reactor {
             segment_replies,
             stop,
             timer_due_us: 0,
+            connected,
             make_client,
         }
     }
@@ -122,8 +136,13 @@ impl Reactor {
     pub async fn run(&mut self) {
         loop {
             self.turn().await;
-            if self.stop.is_requested() && self.stopped() {
-                return;
+            if self.stop.is_requested() {
+                for (listener, _) in self.doors.drain(..) {
+                    self.ring.stop_listening(listener);
+                }
+                if self.stopped() {
+                    return;
+                }
             }
         }
     }
@@ -185,7 +204,9 @@ impl Reactor {
             }
             Completion::SendFailed { socket, .. } => self.leave(socket),
             Completion::Closed { socket } => {
-                self.connections.remove(socket);
+                if self.connections.remove(socket).is_some() {
+                    self.connected.fetch_sub(1, Ordering::Relaxed);
+                }
             }
             Completion::AcceptFailed { listener, .. } => self.ring.resume_accepting(listener),
             Completion::Paused { socket, .. } => {
@@ -201,14 +222,37 @@ impl Reactor {
     fn accepted(&mut self, listener: ListenerId, socket: OwnedFd) {
         let door = self.doors.iter().find(|(id, _)| *id == listener).map_or(Door::Server, |(_, door)| *door);
         self.engine.node.counters.connections_received += 1;
-        let socket = self.ring.attach(socket);
-        let mut client = (self.make_client)(door, self.clock.monotonic_us(), self.engine.node.settings.config());
-        if let Some(descriptor) = self.ring.descriptor(socket) {
-            client.state.peer = super::listen::peer_address(descriptor).ok();
-            client.state.local = super::listen::local_address(descriptor).ok();
+        let peer = super::listen::peer_address(&socket).ok();
+        if let Some(text) = self.refusal(peer) {
+            self.engine.node.counters.connections_rejected += 1;
+            // A client that does not take the few bytes at once does without them.
+            let _ = std::fs::File::from(socket).write_all(text.as_bytes());
+            return;
         }
+        let config = self.engine.node.settings.config();
+        if let Some(interval) = config.tcp_keepalive {
+            let _ = super::listen::set_keepalive(&socket, interval.as_secs() as u32);
+        }
+        let mut client = (self.make_client)(door, self.clock.monotonic_us(), config);
+        client.state.peer = peer;
+        client.state.local = super::listen::local_address(&socket).ok();
+        let socket = self.ring.attach(socket);
         self.connections.insert(Connection::new(socket, client, self.clock.monotonic_us()));
+        self.connected.fetch_add(1, Ordering::Relaxed);
         self.ring.receive(socket);
+    }
+
+    /// Why a new connection is not served.
+    fn refusal(&self, peer: Option<SocketAddr>) -> Option<&'static str> {
+        let config = self.engine.node.settings.config();
+        if self.connected.load(Ordering::Relaxed) >= config.clients_max as usize {
+            return Some("-ERR max number of clients reached\r\n");
+        }
+        let foreign = peer.is_some_and(|address| !address.ip().to_canonical().is_loopback());
+        if foreign && config.protected_mode && config.requirepass.is_none() {
+            return Some(PROTECTED);
+        }
+        None
     }
 
     /// A connection is gone: its watches end, and it is closed.
@@ -243,7 +287,49 @@ impl Reactor {
             connection.keep(bytes, &mut self.pool);
             self.decode_kept(socket);
         }
+        self.check_bounds(socket);
         self.flush(socket);
+    }
+
+    /// Drops a connection that holds more than it may.
+    fn check_bounds(&mut self, socket: SocketId) {
+        let Some(connection) = self.connections.get_mut(socket) else { return };
+        let query = (connection.undecoded().len() + connection.client.decoder.held_bytes()) as u64;
+        if query > self.engine.node.settings.config().query_buffer_bytes_max {
+            connection.client.state.overrun = Some(Overrun::Query);
+        }
+        let unsent = connection.unsent_bytes();
+        if unsent > self.engine.node.output_bytes_max() {
+            connection.client.state.overrun = Some(Overrun::Output);
+        }
+        let Some(overrun) = connection.client.state.overrun else { return };
+        let state = &connection.client.state;
+        let peer = state.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
+        let id = state.session.id;
+        match overrun {
+            Overrun::Query => log_line::warning(format_args!(
+                "client {id} ({peer}) is closed: {query} bytes of a request exceed client-query-buffer-limit"
+            )),
+            Overrun::Output => log_line::warning(format_args!(
+                "client {id} ({peer}) is closed: {unsent} bytes of replies that it does not read exceed \
+                 client-output-buffer-limit"
+            )),
+        }
+        self.leave(socket);
+    }
+
+    /// Closes connections that were silent for longer than `timeout`.
+    fn close_idle(&mut self) {
+        let Some(timeout) = self.engine.node.settings.config().timeout else { return };
+        let now_us = self.clock.monotonic_us();
+        let idle = |connection: &&mut Connection<Client>| {
+            now_us.saturating_sub(connection.last_active_us) > timeout.as_micros() as u64
+                && connection.client.state.waiting.is_none()
+        };
+        let idle: Vec<SocketId> = self.connections.iter_mut().filter(idle).map(|c| c.socket()).collect();
+        for socket in idle {
+            self.leave(socket);
+        }
     }
 
     /// Decodes what was kept of a connection.
@@ -271,7 +357,12 @@ impl Reactor {
             assert!(ran, "nothing is gathered when a request was deferred");
         }
         let mut used = 0;
+        let output_bytes_max = engine.node.output_bytes_max();
         while state.waiting.is_none() && !state.session.closing && used < input.len() {
+            if out.len() - start > output_bytes_max {
+                state.overrun = Some(Overrun::Output);
+                break;
+            }
             match decoder.next(&input[used..]) {
                 Decoded::Request { consumed } => {
                     if !Self::run_request(engine, socket, decoder, state, &input[used..], out, start) {
@@ -299,6 +390,9 @@ impl Reactor {
             }
         }
         engine.send_run(socket, state);
+        if out.len() - start > output_bytes_max {
+            state.overrun = Some(Overrun::Output);
+        }
         used
     }
 
@@ -385,8 +479,18 @@ impl Reactor {
             return;
         }
         self.timer_due_us = now_us + TIMER.as_micros() as u64;
+        self.close_idle();
         for place in 0..self.engine.shards.len() {
             self.engine.step(place, Input::Timer);
+            for (level, text) in self.engine.shards[place].shard.take_script_log() {
+                let text = String::from_utf8_lossy(&text);
+                match level {
+                    LogLevel::Debug => log_line::debug(text),
+                    LogLevel::Verbose => log_line::verbose(text),
+                    LogLevel::Notice => log_line::notice(text),
+                    LogLevel::Warning => log_line::warning(text),
+                }
+            }
         }
     }
 

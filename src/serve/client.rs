@@ -35,6 +35,8 @@ pub struct ClientState {
     pub deferred: Option<Vec<bytes::Bytes>>,
     /// The gate that the connection was last listed for at its shard.
     pub listed: (ShardId, Batch),
+    /// Set when the connection holds more than it may: it is closed.
+    pub overrun: Option<Overrun>,
     /// Whether receiving is paused.
     pub paused: bool,
     /// Whether the peer has sent its last byte.
@@ -49,6 +51,15 @@ pub struct ClientState {
     pub since_us: u64,
     /// Commands that ran since the connection was last looked at for a move, and how many of them each core's shards served.
     pub traffic: Traffic,
+}
+
+/// What a connection holds too much of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Overrun {
+    /// Bytes of requests.
+    Query,
+    /// Bytes of replies that the client does not read.
+    Output,
 }
 
 /// Which core a connection's commands are for.

@@ -25,6 +25,16 @@ pub struct NodeState {
     pub counters: CoreCounters,
 }
 
+impl NodeState {
+    /// Bytes of replies that an ordinary client may leave unread.
+    pub fn output_bytes_max(&self) -> usize {
+        match self.settings.config().output_limits.normal.hard_bytes {
+            0 => usize::MAX,
+            bytes => bytes as usize,
+        }
+    }
+}
+
 /// What one core has done since the start or CONFIG RESETSTAT.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct CoreCounters {
