@@ -2,8 +2,8 @@
 
 use crate::command::command::Command;
 use crate::command::{
-    bit_range, bitfield, bits, connection, counter, describe, expiry, key, lcs, multi_string, object, range, scan,
-    string,
+    bit_range, bitfield, bits, client, cluster, connection, counter, describe, expiry, key, lcs, modules, multi_string,
+    object, range, scan, string,
 };
 use std::sync::OnceLock;
 
@@ -22,6 +22,9 @@ const FAMILIES: &[&[Command]] = &[
     scan::COMMANDS,
     object::COMMANDS,
     connection::COMMANDS,
+    client::COMMANDS,
+    cluster::COMMANDS,
+    modules::COMMANDS,
     describe::COMMANDS,
 ];
 
