@@ -51,6 +51,9 @@ pub trait ReplySink {
     /// A reply that is already encoded for this sink's protocol (from another core, say). Sinks that are not wires parse it.
     fn encoded(&mut self, bytes: &[u8]);
 
+    /// What follows is shaped for another protocol (HELLO, RESET). Sinks that are not a connection's keep theirs.
+    fn switch_protocol(&mut self, _protocol: Protocol) {}
+
     /// `+OK`.
     fn ok(&mut self) {
         self.simple("OK");

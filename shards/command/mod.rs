@@ -1,14 +1,21 @@
 //! Redis semantics: one table of commands, one file per family.
 
+mod authentication;
 mod bit_offset;
 mod bit_range;
 mod bitfield;
 mod bits;
 mod call;
+mod client;
+mod client_filter;
+mod cluster;
+mod cluster_keys;
 #[allow(clippy::module_inception, reason = "the room is named after its main noun")]
 mod command;
 mod common;
 mod connection;
+#[cfg(test)]
+mod connection_tests;
 mod counter;
 mod cursor;
 mod describe;
@@ -16,9 +23,12 @@ mod expiry;
 mod extended;
 mod failure;
 mod field;
+mod hello;
 mod help;
+mod host;
 mod key;
 mod lcs;
+mod modules;
 mod multi_string;
 mod natural;
 mod object;
@@ -34,12 +44,17 @@ mod table;
 mod testing;
 
 pub use call::{Arguments, Call, Entropy};
+pub use client::client_line;
+pub use client_filter::{ClientFilter, ClientKind, KilledClients, ListedClients};
+pub use cluster::{CLUSTER_DISABLED, node_id};
 pub use command::{Command, Join, KeyPositions, Keys, Run, ShardHandler, flag};
-pub use connection::run_on_connection;
+pub use connection::{run_on_connection, timeout_ms};
 pub use cursor::{CURSOR_SHARDS_MAX, Cursor};
 pub use describe::{categories, command as run_command};
 pub use failure::Failure;
+pub use hello::REDIS_VERSION;
 pub use help::write as write_help;
+pub use host::{ClientFacts, ConnectionHost, Endpoint, PreferredEndpoint};
 pub use object::MEMORY_USAGE;
 pub use scan::scan_within;
 pub(crate) use script::Evaluation;

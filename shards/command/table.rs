@@ -2,8 +2,8 @@
 
 use crate::command::command::Command;
 use crate::command::{
-    bit_range, bitfield, bits, connection, counter, describe, expiry, key, lcs, multi_string, object, range, scan,
-    script, string,
+    bit_range, bitfield, bits, client, cluster, connection, counter, describe, expiry, key, lcs, modules, multi_string,
+    object, range, scan, script, string,
 };
 use std::sync::OnceLock;
 
@@ -23,6 +23,9 @@ const FAMILIES: &[&[Command]] = &[
     object::COMMANDS,
     script::COMMANDS,
     connection::COMMANDS,
+    client::COMMANDS,
+    cluster::COMMANDS,
+    modules::COMMANDS,
     describe::COMMANDS,
 ];
 

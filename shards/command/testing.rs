@@ -411,6 +411,10 @@ impl ReplySink for Recorder {
     fn encoded(&mut self, _: &[u8]) {
         panic!("no command of a shard copies a reply");
     }
+
+    fn switch_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
 }
 
 fn words(line: &str) -> Vec<Vec<u8>> {

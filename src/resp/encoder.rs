@@ -82,6 +82,10 @@ impl ReplySink for WireReply<'_> {
         self.protocol
     }
 
+    fn switch_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
     #[inline]
     fn simple(&mut self, text: &str) {
         debug_assert!(!text.contains(['\r', '\n']), "a simple string has no line breaks: {text:?}");

@@ -39,6 +39,11 @@ impl Clock {
     }
 }
 
+/// The time now, in microseconds since 1970, for who asks what time it is. What happens in a turn has its clock's time.
+pub fn unix_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
+}
+
 /// Random numbers from the kernel, fetched a few dozen at a time.
 pub struct Entropy {
     bytes: [u8; ENTROPY_BYTES],

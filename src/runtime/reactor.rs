@@ -160,18 +160,21 @@ impl Reactor {
         self.receive_messages();
         self.take_background();
         self.tick_timers();
+        self.engine.end_pause_when_due();
         self.finish_turn();
     }
 
     fn sleep(&self) -> Sleep {
+        let pause_left = self.engine.pause_left_us().map(Duration::from_micros);
         if self.cold.outstanding() > 0 {
             return Sleep::AtMost(Duration::from_millis(1));
         }
         let now_ms = self.clock.unix_ms();
         if self.engine.shards.iter().any(|local| local.shard.wants_timer(now_ms)) {
-            return Sleep::AtMost(TIMER);
+            return Sleep::AtMost(pause_left.map_or(TIMER, |left| left.min(TIMER)));
         }
-        Sleep::AtMost(Duration::from_secs(1))
+        let longest = Duration::from_secs(1);
+        Sleep::AtMost(pause_left.map_or(longest, |left| left.min(longest)))
     }
 
     fn completed(&mut self, completion: Completion) {

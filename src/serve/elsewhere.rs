@@ -5,10 +5,11 @@ use crate::route::{Join as ReplyJoin, KeyRange, Split};
 use crate::runtime::ring::SocketId;
 use crate::serve::client::{ClientState, Finish};
 use crate::serve::engine::Engine;
+use crate::serve::host::Host;
 use crate::serve::job::{Job, OwnedCall, Work};
 use crate::serve::message::Ticket;
 use bytes::Bytes;
-use ringkeep_shards::command::{Command, Door, Join, Keys, Run};
+use ringkeep_shards::command::{CLUSTER_DISABLED, Command, Door, Join, Keys, Run, run_on_connection};
 use ringkeep_shards::ids::ShardId;
 use ringkeep_shards::port::ExecItem;
 use ringkeep_shards::reply::ReplySink;
@@ -33,6 +34,9 @@ impl Engine {
             Run::EveryShard(_, join) => self.every_shard(socket, state, command, join, list, owned, out, start),
             Run::Walk(_) => self.walk(socket, state, command, list, owned, out, start),
             Run::Connection => self.on_connection(socket, state, command, list, out, start),
+            Run::Node if command.name.starts_with("client|") => {
+                self.on_clients(socket, state, command, list, out, start);
+            }
             Run::Node => self.on_node(socket, state, command, list, out, start),
             Run::Script => self.as_one(socket, state, command, list, owned, out, start),
             Run::Container => {
@@ -143,6 +147,11 @@ impl Engine {
         out: &mut Vec<u8>,
         start: usize,
     ) {
+        if state.session.door == Door::Server && command.name.starts_with("cluster|") {
+            let before = out.len();
+            WireReply::new(out, state.session.protocol).error(CLUSTER_DISABLED);
+            return self.replied(state, out, start, before, None);
+        }
         if command.name == "randomkey" && self.shard_count() > 1 && state.session.door == Door::Server {
             let parts = (0..self.shard_count())
                 .map(|shard| (ShardId(shard), Work::Calls(vec![OwnedCall::new(command, list, owned)])))
@@ -189,8 +198,9 @@ impl Engine {
                 if command.name == "reset" {
                     self.unwatch(state);
                 }
+                let host = Host::new(self, state, socket.index(), before - start);
                 let mut reply = WireReply::new(out, state.session.protocol);
-                ringkeep_shards::command::run_on_connection(command, &mut state.session, list, &mut reply);
+                run_on_connection(command, &mut state.session, &host, list, &mut reply);
             }
         }
         self.replied(state, out, start, before, None);
@@ -251,7 +261,7 @@ impl Engine {
                 .error("EXECABORT Transaction discarded because of previous errors.");
             return self.replied(state, out, start, before, None);
         }
-        match self.exec_plan(state, queue.commands) {
+        match self.exec_plan(socket, state, queue.commands) {
             Err(text) => {
                 self.unwatch(state);
                 WireReply::new(out, state.session.protocol).error(&text);
@@ -274,6 +284,7 @@ impl Engine {
     #[allow(clippy::type_complexity, reason = "used once, right above")]
     fn exec_plan(
         &self,
+        socket: SocketId,
         state: &ClientState,
         commands: Vec<(&'static Command, Vec<Vec<u8>>)>,
     ) -> Result<(ShardId, Vec<ExecItem>, Option<ringkeep_shards::command::Session>), String> {
@@ -293,6 +304,7 @@ impl Engine {
             join(*other)?;
         }
         let mut session = state.session.clone();
+        let host = Host::new(self, state, socket.index(), 0);
         let mut items = Vec::with_capacity(commands.len());
         for (command, arguments) in commands {
             let list: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
@@ -302,6 +314,12 @@ impl Engine {
                         join(self.map.shard_of(list[position]))?;
                     }
                 }
+                Run::Walk(_) if state.session.door == Door::Server && command.name.starts_with("cluster|") => {
+                    let mut bytes = Vec::new();
+                    WireReply::new(&mut bytes, session.protocol).error(CLUSTER_DISABLED);
+                    items.push(ExecItem::Reply(bytes));
+                    continue;
+                }
                 Run::EveryShard(..) | Run::Walk(_) => {
                     if self.shard_count() > 1 && state.session.door == Door::Server {
                         return Err(CROSS_SHARD_EXEC.to_owned());
@@ -310,7 +328,7 @@ impl Engine {
                 Run::Connection => {
                     let mut bytes = Vec::new();
                     let mut reply = WireReply::new(&mut bytes, session.protocol);
-                    ringkeep_shards::command::run_on_connection(command, &mut session, &list, &mut reply);
+                    run_on_connection(command, &mut session, &host, &list, &mut reply);
                     items.push(ExecItem::Reply(bytes));
                     continue;
                 }
@@ -329,7 +347,7 @@ impl Engine {
     }
 
     fn moved_text(&self, state: &ClientState, key: &[u8], shard: ShardId) -> String {
-        let (host, port) = crate::serve::cluster::shard_address(state, shard);
+        let (host, port) = crate::serve::cluster::shard_address(self.node.settings.config(), state, shard);
         format!("MOVED {} {host}:{port}", ringkeep_shards::slots::slot_of(key).0)
     }
 }

@@ -57,6 +57,8 @@ pub struct Engine {
     pub segments_wanted: Vec<(usize, ringkeep_shards::ids::SegmentId, u64)>,
     /// Jobs that wait for a cold range.
     cold: Slab<(Ticket, usize, Job)>,
+    /// CLIENT PAUSE.
+    pub(super) pause: Option<super::pause::Pause>,
     outputs: Outputs,
     /// Shards that took an input in this turn.
     touched: Vec<usize>,
@@ -92,6 +94,7 @@ impl Engine {
             populate: Vec::new(),
             segments_wanted: Vec::new(),
             cold: Slab::new(),
+            pause: None,
             outputs: Outputs::default(),
             touched: Vec::new(),
         }
@@ -114,6 +117,13 @@ impl Engine {
         out: &mut Vec<u8>,
         start: usize,
     ) -> bool {
+        if self.pause.is_some() && self.is_paused(state, list) {
+            if state.run.is_some() {
+                return false;
+            }
+            self.hold_back(socket, state, list, owned);
+            return true;
+        }
         if state.run.is_some() && !self.joins_run(state, list, owned) {
             return false;
         }
@@ -547,7 +557,7 @@ impl Engine {
     }
 
     fn moved(&self, state: &ClientState, slot: u16, shard: ShardId) -> String {
-        let (host, port) = crate::serve::cluster::shard_address(state, shard);
+        let (host, port) = crate::serve::cluster::shard_address(self.node.settings.config(), state, shard);
         format!("MOVED {slot} {host}:{port}")
     }
 

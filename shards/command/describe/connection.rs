@@ -10,6 +10,8 @@ pub(super) static DOCS: &[Doc] = &[
         .arguments(&[string("username").since("6.0.0").optional(), string("password")]),
     doc("client", "2.4.0", "That of the subcommand", "Container of the commands about connections."),
     doc("client|getname", "2.6.9", "O(1)", "Tell the name of the connection.").categories(category::CONNECTION),
+    doc("client|getredir", "6.0.0", "O(1)", "Tell which connection gets this one's invalidations.")
+        .categories(category::CONNECTION),
     doc("client|help", "5.0.0", "O(1)", "Describe the subcommands of CLIENT.").categories(category::CONNECTION),
     doc("client|id", "5.0.0", "O(1)", "Tell the number of the connection.").categories(category::CONNECTION),
     doc("client|info", "6.2.0", "O(1)", "Describe the connection.")
@@ -88,6 +90,8 @@ pub(super) static DOCS: &[Doc] = &[
         .categories(category::CONNECTION)
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
         .arguments(&[string("connection-name")]),
+    doc("client|trackinginfo", "6.2.0", "O(1)", "Tell how keys are tracked for the connection.")
+        .categories(category::CONNECTION),
     doc("client|unblock", "5.0.0", "O(log N), N connections", "End the wait of another connection.")
         .categories(category::CONNECTION)
         .arguments(&[

@@ -136,6 +136,8 @@ pub(super) static DOCS: &[Doc] = &[
     doc("module", "4.0.0", "That of the subcommand", "Container of the commands about modules."),
     doc("module|help", "5.0.0", "O(1)", "Describe the subcommands of MODULE."),
     doc("module|list", "4.0.0", "O(N), N modules", "List the loaded modules.").tips(&["nondeterministic_output_order"]),
+    doc("module|load", "4.0.0", "O(1)", "Load a module; refused.").arguments(&[string("path")]),
+    doc("module|unload", "4.0.0", "O(1)", "Unload a module; refused.").arguments(&[string("name")]),
     doc("monitor", "1.0.0", "", "Show every command that the server runs."),
     doc("role", "2.8.12", "O(1)", "Tell the server's role in replication.")
         .categories(category::ADMIN | category::DANGEROUS),
