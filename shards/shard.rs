@@ -7,6 +7,7 @@ use crate::keyspace::{DatabaseIndex, Effect, Effects, Keyspace, LargeString, Seg
 use crate::log::{LogPosition, LogWrite, LogWriter};
 use crate::port::{Gate, Input, Now, Outcome, Outputs, Request, ShardStats, WatchedKey};
 use crate::reply::ReplySink;
+use crate::script::{ScriptEngine, ScriptLimits};
 use crate::transaction::run_exec;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -65,6 +66,8 @@ pub struct Shard {
     raft_ticked_us: u64,
     stats: ShardStats,
     turn: GroupOutputs,
+    scripts: ScriptEngine,
+    expires_actively: bool,
 }
 
 impl Shard {
@@ -88,6 +91,8 @@ impl Shard {
             raft_ticked_us: 0,
             stats: ShardStats::default(),
             turn: GroupOutputs::default(),
+            scripts: ScriptEngine::new(ScriptLimits::default()).expect("a new Lua machine fits in memory"),
+            expires_actively: true,
         }
     }
 
@@ -143,6 +148,16 @@ impl Shard {
     /// What it was told; changes count from the next step on.
     pub fn configure(&mut self) -> &mut ShardConfig {
         &mut self.config
+    }
+
+    /// The scripts that it knows.
+    pub fn scripts(&mut self) -> &mut ScriptEngine {
+        &mut self.scripts
+    }
+
+    /// Whether expired keys are removed before somebody meets them (DEBUG SET-ACTIVE-EXPIRE).
+    pub fn set_active_expiry(&mut self, active: bool) {
+        self.expires_actively = active;
     }
 
     // Requests.
@@ -409,7 +424,7 @@ impl Shard {
             self.group.tick(entropy);
             self.turn(segments, outputs);
         }
-        if self.serving.is_some() {
+        if self.serving.is_some() && self.expires_actively {
             self.keyspace.expire_due(EXPIRY_LOOKS_PER_TIMER);
             self.keyspace.take_gate();
         }

@@ -3,7 +3,7 @@
 use crate::command::command::Command;
 use crate::command::{
     bit_range, bitfield, bits, connection, counter, describe, expiry, key, lcs, multi_string, object, range, scan,
-    string,
+    server, string,
 };
 use std::sync::OnceLock;
 
@@ -23,6 +23,7 @@ const FAMILIES: &[&[Command]] = &[
     object::COMMANDS,
     connection::COMMANDS,
     describe::COMMANDS,
+    server::COMMANDS,
 ];
 
 /// The longest name of a command, in bytes.
