@@ -104,6 +104,7 @@ async fn run_core(
         started_unix_ms: config.started_unix_ms,
         stop: stop.clone(),
         counters: CoreCounters::default(),
+        observed: crate::observe::Observed::default(),
     };
     let engine = Engine::new(core, core_of, shards, node);
     let make_client = Box::new(move |door, now_us| {

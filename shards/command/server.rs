@@ -114,9 +114,11 @@ fn debug_object(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn R
 /// Bytes that the value has in an RDB file without compression.
 fn serialized_bytes(value: &Value) -> usize {
     if let Value::Int(number) = value {
-        for (fits, bytes) in
-            [(i8::try_from(*number).is_ok(), 2), (i16::try_from(*number).is_ok(), 3), (i32::try_from(*number).is_ok(), 5)]
-        {
+        for (fits, bytes) in [
+            (i8::try_from(*number).is_ok(), 2),
+            (i16::try_from(*number).is_ok(), 3),
+            (i32::try_from(*number).is_ok(), 5),
+        ] {
             if fits {
                 return bytes;
             }
