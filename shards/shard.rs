@@ -70,6 +70,7 @@ pub struct Shard {
     script_log: Vec<(LogLevel, Vec<u8>)>,
     stats: ShardStats,
     turn: GroupOutputs,
+    expires_actively: bool,
 }
 
 impl Shard {
@@ -96,6 +97,7 @@ impl Shard {
             script_log: Vec::new(),
             stats: ShardStats::default(),
             turn: GroupOutputs::default(),
+            expires_actively: true,
         }
     }
 
@@ -156,6 +158,16 @@ impl Shard {
     /// What it was told; changes count from the next step on.
     pub fn configure(&mut self) -> &mut ShardConfig {
         &mut self.config
+    }
+
+    /// The scripts that it knows.
+    pub fn scripts(&mut self) -> &mut ScriptEngine {
+        &mut self.scripts
+    }
+
+    /// Whether expired keys are removed before somebody meets them (DEBUG SET-ACTIVE-EXPIRE).
+    pub fn set_active_expiry(&mut self, active: bool) {
+        self.expires_actively = active;
     }
 
     // Requests.
@@ -258,11 +270,6 @@ impl Shard {
         self.stats.script_executions += 1;
         self.stats.script_fences += 1;
         Ok(())
-    }
-
-    /// The scripts that this shard knows.
-    pub fn scripts(&mut self) -> &mut ScriptEngine {
-        &mut self.scripts
     }
 
     /// What scripts have logged since the last call.
@@ -501,7 +508,7 @@ impl Shard {
             self.group.tick(entropy);
             self.turn(segments, outputs);
         }
-        if self.serving.is_some() {
+        if self.serving.is_some() && self.expires_actively {
             self.keyspace.expire_due(EXPIRY_LOOKS_PER_TIMER);
             self.keyspace.take_gate();
         }

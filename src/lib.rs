@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod host;
 pub mod log_line;
+pub mod observe;
 pub mod resp;
 pub mod route;
 pub mod runtime;

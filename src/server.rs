@@ -203,6 +203,7 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
         started_unix_ms: plan.started_unix_ms,
         stop: plan.stop.clone(),
         counters: CoreCounters::default(),
+        observed: crate::observe::Observed::default(),
     };
     let engine = Engine::new(core, plan.core_of.clone(), shards, node);
     let clients = plan.clients.clone();

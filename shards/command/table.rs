@@ -3,7 +3,7 @@
 use crate::command::command::Command;
 use crate::command::{
     bit_range, bitfield, bits, client, cluster, connection, counter, describe, expiry, key, lcs, modules, multi_string,
-    object, range, scan, script, string,
+    object, range, scan, script, server, string,
 };
 use std::sync::OnceLock;
 
@@ -27,6 +27,7 @@ const FAMILIES: &[&[Command]] = &[
     cluster::COMMANDS,
     modules::COMMANDS,
     describe::COMMANDS,
+    server::COMMANDS,
 ];
 
 /// The longest name of a command, in bytes.

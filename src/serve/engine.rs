@@ -149,7 +149,7 @@ impl Engine {
     /// Runs a command in its shard: at once if that is here.
     #[allow(clippy::too_many_arguments, reason = "a request is its parts, borrowed apart")]
     #[inline]
-    pub(super) fn in_shard(
+    pub(crate) fn in_shard(
         &mut self,
         socket: SocketId,
         state: &mut ClientState,
@@ -209,7 +209,7 @@ impl Engine {
 
     /// A reply is written from `before` on: it leaves when its gate opens, or not at all (CLIENT REPLY).
     #[inline]
-    pub(super) fn replied(
+    pub(crate) fn replied(
         &mut self,
         state: &mut ClientState,
         out: &mut Vec<u8>,
@@ -288,7 +288,7 @@ impl Engine {
     }
 
     /// Asks every core, this one too, and waits for all of them.
-    pub(super) fn ask_all(
+    pub(crate) fn ask_all(
         &mut self,
         socket: SocketId,
         state: &mut ClientState,
@@ -506,7 +506,7 @@ impl Engine {
     }
 
     /// The shard of a command's keys; none if the request is refused, with the error written.
-    pub(super) fn shard_for(
+    pub(crate) fn shard_for(
         &mut self,
         state: &ClientState,
         command: &Command,

@@ -3,6 +3,7 @@
 //! Every core has its own copy; a change is a question to all of them.
 
 use crate::config::ConfigStore;
+use crate::observe::Observed;
 use crate::resp::WireReply;
 use crate::runtime::ring::SocketId;
 use crate::runtime::signals::StopRequest;
@@ -23,6 +24,8 @@ pub struct NodeState {
     pub stop: StopRequest,
     /// What this core has done.
     pub counters: CoreCounters,
+    /// What this core keeps for SLOWLOG, LATENCY, CONFIG RESETSTAT.
+    pub observed: Observed,
 }
 
 impl NodeState {
@@ -56,13 +59,16 @@ impl Engine {
     /// Runs a command whose row says [`ringkeep_shards::command::Run::Node`].
     pub(super) fn on_node(
         &mut self,
-        _socket: SocketId,
+        socket: SocketId,
         state: &mut ClientState,
         command: &'static Command,
-        _list: &[&[u8]],
+        list: &[&[u8]],
         out: &mut Vec<u8>,
         start: usize,
     ) {
+        if self.observe(socket, state, command, list, out, start) {
+            return;
+        }
         let before = out.len();
         let mut reply = WireReply::new(out, state.session.protocol);
         reply.error(&format!("ERR {} is not there yet", command.name));

@@ -18,6 +18,12 @@ impl SocketId {
     pub fn index(self) -> usize {
         self.index as usize
     }
+
+    /// A socket of no ring, for tests of what lies above.
+    #[cfg(test)]
+    pub(crate) fn for_test(index: u32) -> Self {
+        SocketId { index, generation: 0 }
+    }
 }
 
 /// A listener that a ring accepts from. Never reused.

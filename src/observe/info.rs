@@ -1,0 +1,194 @@
+//! INFO: which sections, and the facts that they are written from.
+
+use crate::observe::dispatch::Asked;
+use crate::observe::facts::{CoreFacts, ShardFacts};
+use crate::observe::info_sections as sections;
+use crate::observe::process;
+use crate::serve::client::ClientState;
+use crate::serve::engine::Engine;
+use ringkeep_shards::command::Door;
+use std::path::PathBuf;
+
+/// Everything that INFO's sections say.
+pub(super) struct NodeFacts {
+    pub(super) cores: Vec<CoreFacts>,
+    /// The shard whose port the question came by.
+    pub(super) door: Door,
+    pub(super) tcp_port: u16,
+    pub(super) run_id: String,
+    pub(super) uptime_s: u64,
+    pub(super) now_us: u64,
+    pub(super) clients_max: u32,
+    pub(super) memory_bytes_max: u64,
+    pub(super) file: Option<PathBuf>,
+}
+
+impl NodeFacts {
+    pub(super) fn new(engine: &Engine, state: &ClientState, cores: Vec<CoreFacts>) -> Self {
+        let settings = &engine.node.settings;
+        let now = process::unix_time();
+        let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        NodeFacts {
+            cores,
+            door: state.session.door,
+            tcp_port: match state.session.door {
+                Door::Server => settings.config().port.map_or(0, std::num::NonZeroU16::get),
+                Door::Shard(shard) => state.shard_port(shard),
+            },
+            run_id: engine.node.run_id.clone(),
+            uptime_s: now_ms.saturating_sub(engine.node.started_unix_ms) / 1000,
+            now_us: u64::try_from(now.as_micros()).unwrap_or(u64::MAX),
+            clients_max: settings.config().clients_max,
+            memory_bytes_max: settings.config().memory_bytes_max.unwrap_or(0),
+            file: settings.file().map(ToOwned::to_owned),
+        }
+    }
+
+    /// The shards, in order.
+    pub(super) fn shards(&self) -> Vec<&ShardFacts> {
+        let mut shards: Vec<&ShardFacts> = self.cores.iter().flat_map(|core| &core.shards).collect();
+        shards.sort_by_key(|shard| shard.shard);
+        shards
+    }
+
+    /// One number of every shard, added up.
+    pub(super) fn over_shards(&self, number: impl Fn(&ShardFacts) -> u64) -> u64 {
+        self.shards().into_iter().map(number).sum()
+    }
+
+    /// One number of every core, added up.
+    pub(super) fn over_cores(&self, number: impl Fn(&CoreFacts) -> u64) -> u64 {
+        self.cores.iter().map(number).sum()
+    }
+
+    /// Bytes that count as used: keys, buffers of clients, Lua machines.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.over_shards(|shard| shard.memory_bytes + shard.script_bytes) + self.over_cores(|core| core.client_bytes)
+    }
+
+    /// Bytes of these that are not keys and values.
+    pub(super) fn overhead_bytes(&self) -> u64 {
+        let shards = self.over_shards(|shard| shard.overhead_bytes + shard.script_bytes);
+        shards + self.over_cores(|core| core.client_bytes)
+    }
+}
+
+type Section = (&'static str, bool, fn(&NodeFacts, &mut String));
+
+/// The sections in order: name, whether INFO without an argument has it, what writes it.
+const SECTIONS: &[Section] = &[
+    ("Server", true, sections::server),
+    ("Clients", true, sections::clients),
+    ("Memory", true, sections::memory),
+    ("Persistence", true, sections::persistence),
+    ("Stats", true, sections::stats),
+    ("Replication", true, sections::replication),
+    ("CPU", true, sections::cpu),
+    ("Modules", true, |_, _| {}),
+    ("Commandstats", false, |_, _| {}),
+    ("Errorstats", true, |_, _| {}),
+    ("Latencystats", false, |_, _| {}),
+    ("Cluster", true, sections::cluster),
+    ("Keyspace", true, sections::keyspace),
+    ("Ringkeep", true, sections::ringkeep),
+    ("Shards", true, sections::shards),
+];
+
+pub(super) fn run(asked: Asked<'_>) {
+    let wanted: Vec<Vec<u8>> = asked.list[1..].iter().map(|section| section.to_ascii_lowercase()).collect();
+    asked.ask(CoreFacts::of, move |engine, state, cores, reply| {
+        let facts = NodeFacts::new(engine, state, cores);
+        reply.verbatim("txt", text(&facts, &wanted).as_bytes());
+    });
+}
+
+fn text(facts: &NodeFacts, wanted: &[Vec<u8>]) -> String {
+    let asks = |name: &str| wanted.iter().any(|section| section == name.as_bytes());
+    let all = asks("all") || asks("everything");
+    let default = wanted.is_empty() || asks("default");
+    let mut text = String::new();
+    for (name, by_default, write) in SECTIONS {
+        if all || (default && *by_default) || asks(&name.to_ascii_lowercase()) {
+            if !text.is_empty() {
+                text.push_str("\r\n");
+            }
+            text.push_str(&format!("# {name}\r\n"));
+            write(facts, &mut text);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::observe::testing::TestNode;
+    use std::process::{Command, Stdio};
+
+    /// The body of a bulk string.
+    fn body(reply: &str) -> String {
+        reply.split_once("\r\n").unwrap().1.to_owned()
+    }
+
+    fn fields(info: &str) -> Vec<&str> {
+        info.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name).collect()
+    }
+
+    #[test]
+    fn sections_are_chosen_by_name() {
+        let mut node = TestNode::new(2);
+        let heads = |text: String| -> Vec<String> {
+            text.lines().filter(|line| line.starts_with('#')).map(ToOwned::to_owned).collect()
+        };
+        assert_eq!(heads(node.run("INFO cpu SERVER")), ["# Server", "# CPU"]);
+        assert_eq!(node.run("INFO nope"), "$0\r\n\r\n");
+        let default = heads(node.run("INFO"));
+        assert!(!default.contains(&"# Commandstats".to_owned()) && default.contains(&"# Shards".to_owned()));
+        assert_eq!(heads(node.run("INFO default")), default);
+        assert_eq!(heads(node.run("INFO everything")).len(), default.len() + 2);
+    }
+
+    #[test]
+    fn keys_are_counted_over_all_shards() {
+        let mut node = TestNode::new(2);
+        for key in ["a", "b", "c", "d", "e"] {
+            node.run(&format!("SET {key} v EX 1000"));
+        }
+        node.run("PERSIST a");
+        assert!(node.run("INFO keyspace").contains("# Keyspace\r\ndb0:keys=5,expires=4,avg_ttl=0\r\n"));
+        let shards = body(&node.run("INFO shards"));
+        assert_eq!(shards.lines().filter(|line| line.contains("role=leader")).count(), 2, "{shards}");
+    }
+
+    /// Our fields are Redis's, in Redis's order.
+    #[test]
+    fn fields_are_those_of_a_real_server() {
+        let directory = crate::scratch::Scratch::new("info");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let started = Command::new("redis-server")
+            .args(["--port", &port, "--save", "", "--dir"])
+            .arg(directory.path())
+            .stdout(Stdio::null())
+            .spawn();
+        let Ok(mut server) = started else { return };
+        let ask = || Command::new("redis-cli").args(["-p", &port, "info", "everything"]).output();
+        let mut real = String::new();
+        for _ in 0..50 {
+            real = ask().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+            if real.contains("# Keyspace") {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        let _ = server.kill();
+        let _ = server.wait();
+        if !real.contains("# Keyspace") {
+            return;
+        }
+        let ours = body(&TestNode::new(1).run("INFO everything"));
+        let ours = ours.split("# Keyspace").next().unwrap();
+        let mut real = fields(&real).into_iter();
+        for field in fields(ours) {
+            assert!(real.any(|name| name == field), "{field} is not Redis's, or not in its place");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What operators look at and set: INFO, CONFIG, SLOWLOG, LATENCY, MEMORY, SCRIPT, DEBUG, the end of the process.
+
+mod checkpoint;
+mod config_command;
+mod debug;
+mod dispatch;
+mod facts;
+mod graph;
+mod info;
+mod info_sections;
+mod latency;
+mod latency_command;
+mod memory;
+mod observed;
+mod process;
+mod script_command;
+mod shutdown;
+mod slowlog;
+mod slowlog_command;
+#[cfg(test)]
+mod testing;
+
+pub use facts::{CoreFacts, ShardFacts};
+pub use latency::{LatencyMonitor, Spike};
+pub use observed::Observed;
+pub use slowlog::{SlowCall, SlowLog};

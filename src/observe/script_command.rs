@@ -1,0 +1,95 @@
+//! SCRIPT: every shard knows the same scripts.
+
+use crate::observe::dispatch::Asked;
+use crate::serve::message::CoreView;
+use ringkeep_shards::command::write_help;
+
+pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
+    match subcommand {
+        "load" => load(asked),
+        "exists" => exists(asked),
+        "flush" => flush(asked),
+        // A script runs from its begin to its end before its core takes anything else.
+        "kill" => asked.error("NOTBUSY No scripts in execution right now."),
+        "help" => asked.reply(|_, _, reply| {
+            write_help(
+                reply,
+                "SCRIPT",
+                &[
+                    ("EXISTS <sha1> [<sha1> ...]", "Which of these scripts are known."),
+                    ("FLUSH [ASYNC|SYNC]", "Forget all scripts."),
+                    ("KILL", "Stop the script that runs, if it has written nothing."),
+                    ("LOAD <script>", "Make a script known without running it."),
+                ],
+            );
+        }),
+        other => panic!("script|{other} is in the table without anything that runs it"),
+    }
+}
+
+fn load(asked: Asked<'_>) {
+    let source = asked.list[2].to_vec();
+    let load = move |view: &mut CoreView<'_>| -> Result<Option<String>, String> {
+        let mut digest = None;
+        for local in &mut view.engine.shards {
+            let loaded = local.shard.scripts().load(&source).map_err(|error| error.0)?;
+            digest = Some(loaded.as_str().to_owned());
+        }
+        Ok(digest)
+    };
+    asked.ask(load, |_, _, cores, reply| match cores.into_iter().collect::<Result<Vec<_>, _>>() {
+        Err(text) => reply.error(&text),
+        Ok(digests) => match digests.into_iter().flatten().next() {
+            Some(digest) => reply.bulk(digest.as_bytes()),
+            None => reply.error("ERR no shard is there to know the script"),
+        },
+    });
+}
+
+fn exists(asked: Asked<'_>) {
+    let digests: Vec<Vec<u8>> = asked.list[2..].iter().map(|digest| digest.to_vec()).collect();
+    let count = digests.len();
+    let exists = move |view: &mut CoreView<'_>| -> Vec<bool> {
+        let known = |digest: &Vec<u8>| view.engine.shards.iter_mut().all(|local| local.shard.scripts().exists(digest));
+        digests.iter().map(known).collect()
+    };
+    asked.ask(exists, move |_, _, cores, reply| {
+        reply.array(count);
+        for place in 0..count {
+            reply.integer(i64::from(cores.iter().all(|known| known[place])));
+        }
+    });
+}
+
+fn flush(asked: Asked<'_>) {
+    let mode = match asked.list {
+        [_, _] => true,
+        [_, _, mode] => mode.eq_ignore_ascii_case(b"sync") || mode.eq_ignore_ascii_case(b"async"),
+        _ => false,
+    };
+    if !mode {
+        return asked.error("ERR SCRIPT FLUSH only support SYNC|ASYNC option");
+    }
+    let flush = |view: &mut CoreView<'_>| view.engine.shards.iter_mut().for_each(|local| local.shard.scripts().flush());
+    asked.ask(flush, |_, _, _, reply| reply.ok());
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::observe::testing::TestNode;
+
+    #[test]
+    fn every_shard_knows_a_loaded_script_until_the_flush() {
+        let mut node = TestNode::new(2);
+        let digest = "e0e1f9fabfc9d4800c877a703b823ac0578ff8db";
+        assert_eq!(node.run("SCRIPT LOAD return\u{a0}1").get(..1), Some("-"), "no script");
+        assert_eq!(node.run_list(&[b"SCRIPT", b"LOAD", b"return 1"]), format!("$40\r\n{digest}\r\n"));
+        for engine in &mut node.engines {
+            assert!(engine.shards.iter_mut().all(|local| local.shard.scripts().exists(digest.as_bytes())));
+        }
+        assert_eq!(node.run(&format!("SCRIPT EXISTS {digest} nope")), "*2\r\n:1\r\n:0\r\n");
+        assert_eq!(node.run("SCRIPT FLUSH x"), "-ERR SCRIPT FLUSH only support SYNC|ASYNC option\r\n");
+        assert_eq!(node.run("SCRIPT FLUSH sync"), "+OK\r\n");
+        assert_eq!(node.run(&format!("SCRIPT EXISTS {digest}")), "*1\r\n:0\r\n");
+    }
+}

@@ -1,0 +1,177 @@
+//! A node without sockets and disks: engines whose messages are carried by hand.
+
+use crate::config::{Override, Source, load};
+use crate::observe::Observed;
+use crate::route::OutputQueue;
+use crate::runtime::connection::Connections;
+use crate::runtime::doorbell::Doorbell;
+use crate::runtime::files::ShardFiles;
+use crate::runtime::ring::SocketId;
+use crate::runtime::signals::StopRequest;
+use crate::scratch::Scratch;
+use crate::serve::client::{Client, ClientState, Traffic};
+use crate::serve::engine::Engine;
+use crate::serve::local::LocalShard;
+use crate::serve::message::{Answer, CoreView, Message};
+use crate::serve::node::{CoreCounters, NodeState};
+use ringkeep_shards::command::{Door, Session};
+use ringkeep_shards::ids::{Batch, ClientId, CoreId, SegmentId, ShardId};
+use ringkeep_shards::log::{LogConfig, LogIdentity};
+use ringkeep_shards::port::Input;
+use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
+
+/// One shard and one client per core.
+pub(super) struct TestNode {
+    pub(super) engines: Vec<Engine>,
+    clients: Vec<(ClientState, Vec<u8>)>,
+    _scratch: Scratch,
+}
+
+impl TestNode {
+    pub(super) fn new(cores: u16) -> Self {
+        Self::with_settings(cores, &[])
+    }
+
+    pub(super) fn with_settings(cores: u16, lines: &[&str]) -> Self {
+        let lines: Vec<Override> = lines.iter().map(|line| Override::from_line(line.as_bytes()).unwrap()).collect();
+        let settings = load(&Source::Defaults, &lines).unwrap();
+        let scratch = Scratch::new("observe");
+        let bell = Doorbell::new().unwrap();
+        let stop = StopRequest::new(&[bell]);
+        let engines = (0..cores).map(|core| {
+            let node = NodeState {
+                settings: settings.clone(),
+                run_id: "a".repeat(40),
+                started_unix_ms: 1000,
+                stop: stop.clone(),
+                counters: CoreCounters::default(),
+                observed: Observed::default(),
+            };
+            let shard = open(ShardId(core), cores, &scratch);
+            let mut engine = Engine::new(CoreId(core), (0..cores).map(CoreId).collect(), vec![shard], node);
+            engine.touch(0);
+            engine
+        });
+        let engines: Vec<Engine> = engines.collect();
+        let clients = (0..cores).map(|_| (client(), Vec::new())).collect();
+        let mut node = TestNode { engines, clients, _scratch: scratch };
+        node.finish();
+        node
+    }
+
+    /// Runs a command, by the first core's client; its reply.
+    pub(super) fn run(&mut self, words: &str) -> String {
+        let list: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+        self.run_list(&list)
+    }
+
+    pub(super) fn run_list(&mut self, list: &[&[u8]]) -> String {
+        self.begin_list(0, list);
+        self.finish().swap_remove(0)
+    }
+
+    /// Begins a command by a core's client.
+    pub(super) fn begin(&mut self, core: usize, words: &str) {
+        let list: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+        self.begin_list(core, &list);
+    }
+
+    fn begin_list(&mut self, core: usize, list: &[&[u8]]) {
+        let (state, out) = &mut self.clients[core];
+        let engine = &mut self.engines[core];
+        assert!(engine.execute(SocketId::for_test(core as u32), state, list, &[], out, 0));
+        engine.send_run(SocketId::for_test(core as u32), state);
+    }
+
+    /// Carries messages and writes until nothing is left; the replies of each core's client.
+    pub(super) fn finish(&mut self) -> Vec<String> {
+        while (0..self.engines.len()).fold(false, |moved, core| self.turn(core) || moved) {}
+        let taken = |(state, out): &mut (ClientState, Vec<u8>)| {
+            assert!(state.waiting.is_none(), "every request is answered");
+            state.gates = OutputQueue::default();
+            String::from_utf8(std::mem::take(out)).unwrap()
+        };
+        self.clients.iter_mut().map(taken).collect()
+    }
+
+    fn turn(&mut self, core: usize) -> bool {
+        let mut moved = false;
+        let engine = &mut self.engines[core];
+        engine.end_of_turn();
+        for (place, segment, bytes) in std::mem::take(&mut engine.segments_wanted) {
+            engine.step(place, Input::Segment { segment, bytes });
+            moved = true;
+        }
+        for (place, write) in std::mem::take(&mut engine.writes) {
+            engine.step(place, Input::Written(write));
+            moved = true;
+        }
+        let (mut connections, mut close) = (Connections::<Client>::default(), Vec::new());
+        for (ticket, question) in std::mem::take(&mut engine.questions) {
+            let mut view = CoreView { engine, connections: &mut connections, close: &mut close };
+            let answer = Answer::Data(question(&mut view));
+            if ticket.core == engine.core {
+                engine.answers.push_back((ticket, answer, None));
+            } else {
+                engine.outbox.push((ticket.core, Message::Answer(ticket, answer)));
+            }
+            moved = true;
+        }
+        while let Some((ticket, answer, gate)) = engine.answers.pop_front() {
+            moved = true;
+            let (state, out) = &mut self.clients[core];
+            if let Some(socket) = ticket.socket {
+                engine.answered(socket, state, ticket, answer, gate, out, 0);
+            }
+        }
+        for (to, message) in std::mem::take(&mut engine.outbox) {
+            self.engines[usize::from(to.0)].received(message);
+            moved = true;
+        }
+        moved
+    }
+}
+
+fn client() -> ClientState {
+    ClientState {
+        session: Session::new(ClientId(1), Door::Server, true),
+        gates: OutputQueue::default(),
+        waiting: None,
+        serial: 0,
+        run: None,
+        deferred: None,
+        listed: (ShardId(0), Batch(0)),
+        paused: false,
+        ended: false,
+        peer: None,
+        local: None,
+        shard_port_first: None,
+        since_us: 0,
+        traffic: Traffic::default(),
+    }
+}
+
+fn open(shard: ShardId, shards: u16, scratch: &Scratch) -> LocalShard {
+    let directory = scratch.path().join(shard.0.to_string());
+    let files = ShardFiles::open(&directory).unwrap();
+    let config = ShardConfig {
+        shard,
+        shards,
+        databases: 16,
+        string_bytes_max: 512 << 20,
+        memory_bytes_max: 0,
+        warm_bytes_max: 1 << 20,
+        segment_bytes: 1 << 20,
+        entropy: 1,
+    };
+    let open = OpenConfig {
+        identity: LogIdentity { shard, salt: 0 },
+        log: LogConfig { segment_bytes: 1 << 20, block_bytes: 4096 },
+        hash_seed: 0,
+        large_bytes_min: 16 << 10,
+    };
+    let bytes = files.bytes();
+    let next = SegmentId(files.newest().0 + 1);
+    let opened = open_lone(config, open, &bytes, &files, next).unwrap_or_else(|error| panic!("{error}"));
+    LocalShard::new(shard, opened.shard, files)
+}
