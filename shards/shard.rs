@@ -77,6 +77,7 @@ impl Shard {
     /// A shard from what recovery left: its keyspace, its member of the group, its log.
     pub fn new(config: ShardConfig, keyspace: Keyspace, group: Group, log: LogWriter, next_segment: SegmentId) -> Self {
         let entropy = Entropy::new(config.entropy);
+        let open = Gate { batch: Batch(keyspace.batch().0 - 1), fence: 0 };
         let scripts = ScriptEngine::new(config.script).expect("a Lua VM can be made");
         Shard {
             config,
@@ -89,7 +90,7 @@ impl Shard {
             next_segment,
             segment_asked: false,
             serving: None,
-            open: Gate::OPEN,
+            open,
             fence: 1,
             fence_joined: false,
             raft_ticked_us: 0,
@@ -487,7 +488,7 @@ impl Shard {
             self.keyspace.delivered(proposed.batch);
             self.open.batch = proposed.batch;
         } else {
-            apply_entry(&mut self.keyspace, &entry.data, None, segments);
+            self.open.batch = apply_entry(&mut self.keyspace, &entry.data, None, segments);
         }
     }
 
@@ -543,11 +544,17 @@ const CROSS_SHARD: &str = "CROSSSLOT The script used a key or a command of anoth
      nothing of it was applied";
 const NOT_SERVING: &str = "CLUSTERDOWN The shard has no leader on this node yet; nothing was done";
 
-/// Applies the effects of a committed entry that this member did not compute. `place` is where the entry's body lies.
+/// Applies the effects of a committed entry that this member did not compute, as a batch of its own. `place` is where the
+/// entry's body lies.
 ///
 /// # Panics
 /// If the body is no body: its record's checksum was right, so this is a broken invariant.
-pub(crate) fn apply_entry(keyspace: &mut Keyspace, body: &[u8], place: Option<LogPosition>, segments: &dyn Segments) {
+pub(crate) fn apply_entry(
+    keyspace: &mut Keyspace,
+    body: &[u8],
+    place: Option<LogPosition>,
+    segments: &dyn Segments,
+) -> Batch {
     let (timestamp, mut effects) = Effects::of_body(body).expect("an entry's body begins with its timestamp");
     keyspace.advance_timestamp(timestamp);
     loop {
@@ -561,5 +568,5 @@ pub(crate) fn apply_entry(keyspace: &mut Keyspace, body: &[u8], place: Option<Lo
         };
         keyspace.apply(effect, value_place, segments);
     }
-    keyspace.applied();
+    keyspace.applied()
 }

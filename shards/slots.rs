@@ -15,7 +15,7 @@ pub fn slot_of(key: &[u8]) -> Slot {
 /// The shard that owns a slot: the slots are split evenly, in order, over `shards` shards.
 #[inline]
 pub fn shard_of_slot(slot: Slot, shards: u16) -> ShardId {
-    ShardId((u32::from(slot.0) * u32::from(shards) / u32::from(SLOTS)) as u16)
+    ShardId((((u32::from(slot.0) + 1) * u32::from(shards) - 1) / u32::from(SLOTS)) as u16)
 }
 
 /// The shard that owns a key.
@@ -26,7 +26,7 @@ pub fn shard_of(key: &[u8], shards: u16) -> ShardId {
 
 /// The slots that a shard owns.
 pub fn slots_of(shard: ShardId, shards: u16) -> Range<u16> {
-    let first = |shard: u32| (shard * u32::from(SLOTS)).div_ceil(u32::from(shards)) as u16;
+    let first = |shard: u32| (shard * u32::from(SLOTS) / u32::from(shards)) as u16;
     first(u32::from(shard.0))..first(u32::from(shard.0) + 1)
 }
 

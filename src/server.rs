@@ -33,7 +33,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Copies of large strings that stay in memory although they are in the log, in bytes per node.
 const WARM_BYTES_MAX: usize = 64 << 20;
@@ -225,6 +225,11 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
         make_client,
     );
     reactor.begin().await;
+    // Nobody is served before every shard serves: a core may be asked for any of them.
+    let last = plan.starting.fetch_sub(1, Ordering::SeqCst) == 1;
+    while plan.starting.load(Ordering::SeqCst) > 0 && !plan.stop.is_requested() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let backlog = config.tcp_backlog;
     for &address in &plan.addresses {
         let listener = listen(address, Sharing::EveryCore, backlog).map_err(|error| error.to_string())?;
@@ -238,7 +243,7 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
             reactor.listen(listener, Door::Shard(shard));
         }
     }
-    if plan.starting.fetch_sub(1, Ordering::SeqCst) == 1 {
+    if last {
         for address in &plan.addresses {
             log_line::notice(format_args!("Ready to accept connections on {address}, {} shards", plan.identity.shards));
         }

@@ -834,13 +834,17 @@ impl Keyspace {
         }
     }
 
-    /// Forgets the inverses of what [`Keyspace::apply`] did, and the marks' meaning: it is all committed.
-    pub fn applied(&mut self) {
+    /// What [`Keyspace::apply`] did since the last call becomes a batch of its own, which is committed: its number.
+    pub fn applied(&mut self) -> Batch {
         assert!(self.body.is_empty(), "entries are applied between batches");
         let undo = std::mem::take(&mut self.undo);
-        self.kept.push_back((self.batch, undo));
-        self.delivered(self.batch);
+        let applied = self.batch;
+        self.kept.push_back((applied, undo));
+        self.delivered(applied);
         self.gate.set(Batch(0));
+        self.closed = applied;
+        self.batch = Batch(applied.0 + 1);
+        applied
     }
 
     /// The timestamps of batches stay above this one.

@@ -4,9 +4,11 @@ use crate::config::{Override, Source, load};
 use crate::observe::Observed;
 use crate::route::OutputQueue;
 use crate::runtime::connection::Connections;
+use crate::runtime::disk::Disk;
 use crate::runtime::doorbell::Doorbell;
 use crate::runtime::files::ShardFiles;
 use crate::runtime::ring::SocketId;
+use crate::runtime::segment_files::SegmentFiles;
 use crate::runtime::signals::StopRequest;
 use crate::scratch::Scratch;
 use crate::serve::client::{Client, ClientState, Traffic};
@@ -16,8 +18,9 @@ use crate::serve::message::{Answer, CoreView, Message};
 use crate::serve::node::{CoreCounters, NodeState};
 use ringkeep_shards::command::{Door, Session};
 use ringkeep_shards::ids::{Batch, ClientId, CoreId, SegmentId, ShardId};
-use ringkeep_shards::log::{LogConfig, LogIdentity};
+use ringkeep_shards::log::{LogConfig, LogIdentity, SegmentRole};
 use ringkeep_shards::port::Input;
+use ringkeep_shards::script::ScriptLimits;
 use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
 
 /// One shard and one client per core.
@@ -140,6 +143,7 @@ fn client() -> ClientState {
         serial: 0,
         run: None,
         deferred: None,
+        overrun: None,
         listed: (ShardId(0), Batch(0)),
         paused: false,
         ended: false,
@@ -153,7 +157,8 @@ fn client() -> ClientState {
 
 fn open(shard: ShardId, shards: u16, scratch: &Scratch) -> LocalShard {
     let directory = scratch.path().join(shard.0.to_string());
-    let files = ShardFiles::open(&directory).unwrap();
+    let files = SegmentFiles::open(&directory, Disk::probe(scratch.path()).unwrap()).unwrap();
+    let files = ShardFiles::open(files).unwrap();
     let config = ShardConfig {
         shard,
         shards,
@@ -163,6 +168,7 @@ fn open(shard: ShardId, shards: u16, scratch: &Scratch) -> LocalShard {
         warm_bytes_max: 1 << 20,
         segment_bytes: 1 << 20,
         entropy: 1,
+        script: ScriptLimits::default(),
     };
     let open = OpenConfig {
         identity: LogIdentity { shard, salt: 0 },
@@ -170,7 +176,7 @@ fn open(shard: ShardId, shards: u16, scratch: &Scratch) -> LocalShard {
         hash_seed: 0,
         large_bytes_min: 16 << 10,
     };
-    let bytes = files.bytes();
+    let bytes = files.bytes(SegmentRole::Log);
     let next = SegmentId(files.newest().0 + 1);
     let opened = open_lone(config, open, &bytes, &files, next).unwrap_or_else(|error| panic!("{error}"));
     LocalShard::new(shard, opened.shard, files)
