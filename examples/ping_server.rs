@@ -21,23 +21,38 @@ use ringkeep::runtime::signals::StopRequest;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The length of one request at the start of `bytes`: what ends with `PING\r\n` in either form.
-fn request_length(bytes: &[u8]) -> Option<usize> {
-    const RESP: &[u8] = b"*1\r\n$4\r\nPING\r\n";
-    if bytes.len() >= RESP.len() && bytes[0] == b'*' {
-        return Some(RESP.len());
+/// The number between `start` and the next line feed, and where the line after it starts. The example takes no malformed
+/// request: what is not a number counts as zero.
+fn number_line(bytes: &[u8], start: usize) -> Option<(usize, usize)> {
+    let length = bytes.get(start..)?.iter().position(|&byte| byte == b'\n')?;
+    let digits = bytes[start..start + length].iter().filter(|byte| byte.is_ascii_digit());
+    let number = digits.fold(0usize, |number, digit| number.saturating_mul(10).saturating_add(usize::from(digit - b'0')));
+    Some((number, start + length + 1))
+}
+
+/// The length of the whole request at the start of `bytes`, and whether it is a PING.
+fn request(bytes: &[u8]) -> Option<(usize, bool)> {
+    const PING: &[u8] = b"*1\r\n$4\r\nPING\r\n";
+    if bytes.starts_with(PING) {
+        return Some((PING.len(), true));
     }
-    if bytes.first() == Some(&b'*') {
-        return None;
+    if bytes.first()? != &b'*' {
+        let (_, end) = number_line(bytes, 0)?;
+        return Some((end, bytes[..end].eq_ignore_ascii_case(b"PING\r\n")));
     }
-    bytes.iter().position(|&byte| byte == b'\n').map(|end| end + 1)
+    let (arguments, mut end) = number_line(bytes, 1)?;
+    for _ in 0..arguments {
+        let (length, start) = number_line(bytes, end)?;
+        end = start.saturating_add(length).saturating_add(2);
+    }
+    (end <= bytes.len()).then_some((end, false))
 }
 
 /// Answers every whole request in `bytes`; returns how many bytes they had.
 fn answer(bytes: &[u8], output: &mut Vec<u8>) -> usize {
     let mut start = 0;
-    while let Some(length) = request_length(&bytes[start..]) {
-        output.extend_from_slice(b"+PONG\r\n");
+    while let Some((length, is_ping)) = request(&bytes[start..]) {
+        output.extend_from_slice(if is_ping { b"+PONG\r\n" } else { b"-ERR only PING is served here\r\n" });
         start += length;
     }
     start

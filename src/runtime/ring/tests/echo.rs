@@ -87,7 +87,7 @@ struct Server {
 fn start(pausing_every: u64) -> Server {
     let (descriptor, address) = listener();
     let bell = Doorbell::new().unwrap();
-    let stop = StopRequest::new(&[bell.clone()]);
+    let stop = StopRequest::new(std::slice::from_ref(&bell));
     let (sender, echoed): (Sender<u64>, _) = channel();
     let stopping = stop.clone();
     let thread = in_executor(move || async move {
