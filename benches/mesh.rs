@@ -1,8 +1,8 @@
 //! What a hop from core to core costs: a message there and one back, with both cores awake, and with the other one asleep.
 
 use std::hint::spin_loop;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -28,7 +28,8 @@ fn answerer(mesh: Mesh<u64>, doorbell: Doorbell, stop: Arc<AtomicBool>, sleep: S
                     mesh.send(from, number + 1);
                 }
                 mesh.flush();
-                ring.turn(sleep, || mesh.has_inbound() || stop.load(Ordering::SeqCst)).await;
+                ring.turn(sleep, || mesh.has_inbound() || stop.load(Ordering::SeqCst))
+                    .await;
                 while ring.next_completion().is_some() {}
             }
             Ok::<(), RingError>(())
@@ -38,10 +39,19 @@ fn answerer(mesh: Mesh<u64>, doorbell: Doorbell, stop: Arc<AtomicBool>, sleep: S
 }
 
 fn hop(criterion: &mut Criterion) {
-    for (name, sleep) in [("awake", Sleep::No), ("napping", Sleep::AtMost(Duration::from_millis(1)))] {
-        let bells = [Doorbell::new().expect("a descriptor"), Doorbell::new().expect("a descriptor")];
+    for (name, sleep) in [
+        ("awake", Sleep::No),
+        ("napping", Sleep::AtMost(Duration::from_millis(1))),
+    ] {
+        let bells = [
+            Doorbell::new().expect("a descriptor"),
+            Doorbell::new().expect("a descriptor"),
+        ];
         let mut ends = Mesh::connect(&bells).into_iter();
-        let (mut near, far) = (ends.next().expect("two ends"), ends.next().expect("two ends"));
+        let (mut near, far) = (
+            ends.next().expect("two ends"),
+            ends.next().expect("two ends"),
+        );
         let stop = Arc::new(AtomicBool::new(false));
         let node = answerer(far, bells[1].clone(), Arc::clone(&stop), sleep);
         criterion.bench_function(&format!("mesh/there and back/{name}"), |bencher| {
@@ -61,9 +71,15 @@ fn hop(criterion: &mut Criterion) {
         node.join().expect("the other core ends well");
     }
     // The work alone, without another core's cache and without waiting.
-    let bells = [Doorbell::new().expect("a descriptor"), Doorbell::new().expect("a descriptor")];
+    let bells = [
+        Doorbell::new().expect("a descriptor"),
+        Doorbell::new().expect("a descriptor"),
+    ];
     let mut ends = Mesh::connect(&bells).into_iter();
-    let (mut near, mut far) = (ends.next().expect("two ends"), ends.next().expect("two ends"));
+    let (mut near, mut far) = (
+        ends.next().expect("two ends"),
+        ends.next().expect("two ends"),
+    );
     criterion.bench_function("mesh/send, flush and receive on one core", |bencher| {
         bencher.iter(|| {
             near.send(CoreId(1), 1u64);

@@ -15,7 +15,9 @@ use ringkeep::runtime::connection::{BufferPool, Connection, Connections};
 use ringkeep::runtime::doorbell::Doorbell;
 use ringkeep::runtime::listen::{Sharing, listen, probe};
 use ringkeep::runtime::node::{CpuId, Node, allowed_cpus, prepare_process};
-use ringkeep::runtime::ring::{Completion, EndReason, Ring, RingConfig, RingError, Sleep, SocketId};
+use ringkeep::runtime::ring::{
+    Completion, EndReason, Ring, RingConfig, RingError, Sleep, SocketId,
+};
 use ringkeep::runtime::signals::StopRequest;
 
 #[global_allocator]
@@ -25,8 +27,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// request: what is not a number counts as zero.
 fn number_line(bytes: &[u8], start: usize) -> Option<(usize, usize)> {
     let length = bytes.get(start..)?.iter().position(|&byte| byte == b'\n')?;
-    let digits = bytes[start..start + length].iter().filter(|byte| byte.is_ascii_digit());
-    let number = digits.fold(0usize, |number, digit| number.saturating_mul(10).saturating_add(usize::from(digit - b'0')));
+    let digits = bytes[start..start + length]
+        .iter()
+        .filter(|byte| byte.is_ascii_digit());
+    let number = digits.fold(0usize, |number, digit| {
+        number
+            .saturating_mul(10)
+            .saturating_add(usize::from(digit - b'0'))
+    });
     Some((number, start + length + 1))
 }
 
@@ -52,13 +60,22 @@ fn request(bytes: &[u8]) -> Option<(usize, bool)> {
 fn answer(bytes: &[u8], output: &mut Vec<u8>) -> usize {
     let mut start = 0;
     while let Some((length, is_ping)) = request(&bytes[start..]) {
-        output.extend_from_slice(if is_ping { b"+PONG\r\n" } else { b"-ERR only PING is served here\r\n" });
+        output.extend_from_slice(if is_ping {
+            b"+PONG\r\n"
+        } else {
+            b"-ERR only PING is served here\r\n"
+        });
         start += length;
     }
     start
 }
 
-async fn serve(listener: OwnedFd, doorbell: Doorbell, stop: StopRequest, worker_cpus: Vec<usize>) -> Result<(), RingError> {
+async fn serve(
+    listener: OwnedFd,
+    doorbell: Doorbell,
+    stop: StopRequest,
+    worker_cpus: Vec<usize>,
+) -> Result<(), RingError> {
     let mut ring = Ring::new(&RingConfig::default(), doorbell, &worker_cpus)?;
     let listener = ring.listen(listener);
     let mut clock = Clock::new(Instant::now());
@@ -66,12 +83,15 @@ async fn serve(listener: OwnedFd, doorbell: Doorbell, stop: StopRequest, worker_
     let mut dirty: Vec<SocketId> = Vec::new();
     let mut stopping = false;
     while !stopping || ring.sockets() > 0 {
-        ring.turn(Sleep::Forever, || stop.is_requested() && !stopping).await;
+        ring.turn(Sleep::Forever, || stop.is_requested() && !stopping)
+            .await;
         clock.read();
         while let Some(event) = ring.next_completion() {
             match event {
                 Completion::Received { socket, bytes } => {
-                    let connection = connections.get_mut(socket).expect("a socket has a connection");
+                    let connection = connections
+                        .get_mut(socket)
+                        .expect("a socket has a connection");
                     connection.note_received(bytes.len(), clock.monotonic_us());
                     if connection.undecoded().is_empty() {
                         let used = answer(&bytes, connection.output(&mut pool));
@@ -89,7 +109,9 @@ async fn serve(listener: OwnedFd, doorbell: Doorbell, stop: StopRequest, worker_
                     }
                 }
                 Completion::Sent { socket, buffer } => {
-                    let connection = connections.get_mut(socket).expect("a socket has a connection");
+                    let connection = connections
+                        .get_mut(socket)
+                        .expect("a socket has a connection");
                     connection.sent(buffer, clock.monotonic_us(), &mut pool);
                     if connection.gathered_bytes() > 0 && !connection.is_dirty {
                         connection.is_dirty = true;
@@ -117,7 +139,10 @@ async fn serve(listener: OwnedFd, doorbell: Doorbell, stop: StopRequest, worker_
             }
         }
         for socket in dirty.drain(..) {
-            let Some(connection) = connections.get_mut(socket).filter(|_| ring.is_open(socket)) else { continue };
+            let Some(connection) = connections.get_mut(socket).filter(|_| ring.is_open(socket))
+            else {
+                continue;
+            };
             connection.is_dirty = false;
             if let Some(buffer) = connection.take_sendable(connection.gathered_bytes(), &mut pool) {
                 ring.send(socket, buffer);
@@ -138,24 +163,41 @@ async fn serve(listener: OwnedFd, doorbell: Doorbell, stop: StopRequest, worker_
 fn main() -> Result<(), Box<dyn Error>> {
     prepare_process();
     let mut arguments = std::env::args().skip(1);
-    let address: SocketAddr = arguments.next().unwrap_or_else(|| "127.0.0.1:7104".into()).parse()?;
-    let mut cpus: Vec<CpuId> = arguments.map(|cpu| cpu.parse().map(CpuId)).collect::<Result<_, _>>()?;
+    let address: SocketAddr = arguments
+        .next()
+        .unwrap_or_else(|| "127.0.0.1:7104".into())
+        .parse()?;
+    let mut cpus: Vec<CpuId> = arguments
+        .map(|cpu| cpu.parse().map(CpuId))
+        .collect::<Result<_, _>>()?;
     let allowed = allowed_cpus()?;
     if cpus.is_empty() {
         cpus.push(allowed[0]);
     }
     let address = probe(address)?;
-    let doorbells = cpus.iter().map(|_| Doorbell::new()).collect::<Result<Vec<_>, _>>()?;
+    let doorbells = cpus
+        .iter()
+        .map(|_| Doorbell::new())
+        .collect::<Result<Vec<_>, _>>()?;
     let stop = StopRequest::new(&doorbells);
     stop.on_signals()?;
-    let listeners = cpus.iter().map(|_| listen(address, Sharing::EveryCore, 511).map(Some)).collect::<Result<_, _>>()?;
+    let listeners = cpus
+        .iter()
+        .map(|_| listen(address, Sharing::EveryCore, 511).map(Some))
+        .collect::<Result<_, _>>()?;
     let listeners: Mutex<Vec<Option<OwnedFd>>> = Mutex::new(listeners);
     eprintln!("listening on {address}, on the CPUs {cpus:?}");
     let own = cpus.clone();
     let node = Node::start(&cpus, move |core| {
         let index = usize::from(core.0);
-        let listener = listeners.lock().expect("no core panicked")[index].take().expect("a core starts once");
-        let others: Vec<usize> = allowed.iter().filter(|&&cpu| cpu != own[index]).map(|cpu| cpu.0).collect();
+        let listener = listeners.lock().expect("no core panicked")[index]
+            .take()
+            .expect("a core starts once");
+        let others: Vec<usize> = allowed
+            .iter()
+            .filter(|&&cpu| cpu != own[index])
+            .map(|cpu| cpu.0)
+            .collect();
         serve(listener, doorbells[index].clone(), stop.clone(), others)
     })?;
     Ok(node.join()?)

@@ -16,7 +16,11 @@ pub struct Clock {
 impl Clock {
     /// A clock that was just read. Monotonic readings of clocks made from the same `origin` can be compared.
     pub fn new(origin: Instant) -> Self {
-        let mut clock = Self { origin, unix_ms: 0, monotonic_us: 0 };
+        let mut clock = Self {
+            origin,
+            unix_ms: 0,
+            monotonic_us: 0,
+        };
         clock.read();
         clock
     }
@@ -25,7 +29,9 @@ impl Clock {
     pub fn read(&mut self) {
         self.monotonic_us = self.origin.elapsed().as_micros() as u64;
         // Before 1970 nothing expires and no timestamp exists: the year the machine woke up in is then the best answer.
-        self.unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        self.unix_ms = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis() as u64);
     }
 
     /// Unix time in milliseconds at the last reading.
@@ -47,7 +53,10 @@ pub struct Entropy {
 
 impl Default for Entropy {
     fn default() -> Self {
-        Self { bytes: [0; ENTROPY_BYTES], used: ENTROPY_BYTES }
+        Self {
+            bytes: [0; ENTROPY_BYTES],
+            used: ENTROPY_BYTES,
+        }
     }
 }
 
@@ -78,7 +87,10 @@ mod tests {
         let mut clock = Clock::new(Instant::now());
         let (unix_ms, monotonic_us) = (clock.unix_ms(), clock.monotonic_us());
         std::thread::sleep(Duration::from_millis(5));
-        assert_eq!((clock.unix_ms(), clock.monotonic_us()), (unix_ms, monotonic_us));
+        assert_eq!(
+            (clock.unix_ms(), clock.monotonic_us()),
+            (unix_ms, monotonic_us)
+        );
         clock.read();
         assert!(clock.monotonic_us() >= monotonic_us + 5_000);
         assert!(clock.unix_ms() > 1_600_000_000_000);

@@ -113,7 +113,10 @@ impl<T> Connection<T> {
     /// # Panics
     /// When there are not as many.
     pub fn consume(&mut self, bytes: usize, pool: &mut BufferPool) {
-        assert!(bytes <= self.undecoded().len(), "what is consumed was there");
+        assert!(
+            bytes <= self.undecoded().len(),
+            "what is consumed was there"
+        );
         self.input_start += bytes;
         if self.input_start == self.input.len() {
             self.input_start = 0;
@@ -134,7 +137,10 @@ impl<T> Connection<T> {
     /// # Panics
     /// When something was kept meanwhile: it would be out of order.
     pub fn put_undecoded(&mut self, bytes: Vec<u8>) {
-        assert!(self.undecoded().is_empty(), "one buffer holds what is undecoded");
+        assert!(
+            self.undecoded().is_empty(),
+            "one buffer holds what is undecoded"
+        );
         self.input = bytes;
         self.input_start = 0;
     }
@@ -210,7 +216,10 @@ impl<T> Connection<T> {
 
     /// A send is done, or failed; its buffer goes to the pool.
     pub fn sent(&mut self, buffer: Vec<u8>, now_us: u64, pool: &mut BufferPool) {
-        assert!(buffer.len() == self.in_flight_bytes, "what comes back is what was sent");
+        assert!(
+            buffer.len() == self.in_flight_bytes,
+            "what comes back is what was sent"
+        );
         self.sent_bytes += buffer.len() as u64;
         self.in_flight_bytes = 0;
         self.last_active_us = now_us;
@@ -222,15 +231,29 @@ impl<T> Connection<T> {
     /// # Panics
     /// When it is not flushed.
     pub fn into_moved(mut self, descriptor: OwnedFd) -> MovedConnection<T> {
-        assert!(self.is_flushed(), "a connection moves when everything is sent");
+        assert!(
+            self.is_flushed(),
+            "a connection moves when everything is sent"
+        );
         let undecoded = self.take_undecoded();
         let traffic_bytes = self.traffic_bytes();
-        MovedConnection { descriptor, undecoded, client: self.client, traffic_bytes }
+        MovedConnection {
+            descriptor,
+            undecoded,
+            client: self.client,
+            traffic_bytes,
+        }
     }
 
     /// Unpacks one that came from another core, under the id that its socket has in this core's ring. Decode what is
     /// undecoded before anything is received.
-    pub fn from_moved(socket: SocketId, undecoded: Vec<u8>, client: T, traffic_bytes: (u64, u64), now_us: u64) -> Self {
+    pub fn from_moved(
+        socket: SocketId,
+        undecoded: Vec<u8>,
+        client: T,
+        traffic_bytes: (u64, u64),
+        now_us: u64,
+    ) -> Self {
         let mut connection = Self::new(socket, client, now_us);
         connection.put_undecoded(undecoded);
         (connection.received_bytes, connection.sent_bytes) = traffic_bytes;

@@ -31,10 +31,19 @@ impl fmt::Display for ListenError {
         let Self { address, error } = self;
         match error.kind() {
             io::ErrorKind::AddrInUse => {
-                write!(f, "port {} on {} is in use: is another server running?", address.port(), address.ip())
+                write!(
+                    f,
+                    "port {} on {} is in use: is another server running?",
+                    address.port(),
+                    address.ip()
+                )
             }
-            io::ErrorKind::AddrNotAvailable => write!(f, "{} is not an address of this machine", address.ip()),
-            io::ErrorKind::PermissionDenied => write!(f, "port {} is reserved for the superuser", address.port()),
+            io::ErrorKind::AddrNotAvailable => {
+                write!(f, "{} is not an address of this machine", address.ip())
+            }
+            io::ErrorKind::PermissionDenied => {
+                write!(f, "port {} is reserved for the superuser", address.port())
+            }
             _ => write!(f, "cannot listen on {address}: {error}"),
         }
     }
@@ -76,7 +85,11 @@ pub fn listen(address: SocketAddr, sharing: Sharing, backlog: u32) -> Result<Own
 }
 
 fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     // Lets a restarted server have its port while connections of the last one linger.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -123,7 +136,9 @@ pub fn peer_address(socket: impl AsFd) -> io::Result<SocketAddr> {
 }
 
 fn ip_address(address: SockAddr) -> io::Result<SocketAddr> {
-    address.as_socket().ok_or_else(|| io::ErrorKind::Unsupported.into())
+    address
+        .as_socket()
+        .ok_or_else(|| io::ErrorKind::Unsupported.into())
 }
 
 #[cfg(test)]
@@ -140,7 +155,12 @@ mod tests {
         let second = listen(address, Sharing::EveryCore, 16).unwrap();
         let refused = probe(address).unwrap_err();
         assert_eq!(refused.error.kind(), io::ErrorKind::AddrInUse);
-        assert!(refused.to_string().contains(&format!("port {}", address.port())), "{refused}");
+        assert!(
+            refused
+                .to_string()
+                .contains(&format!("port {}", address.port())),
+            "{refused}"
+        );
         assert!(listen(address, Sharing::One, 16).is_err());
         drop((first, second));
         probe(address).unwrap();
@@ -169,7 +189,10 @@ mod tests {
             let socket = SockRef::from(&socket);
             assert!(socket.keepalive().unwrap());
             assert_eq!(socket.keepalive_time().unwrap(), Duration::from_secs(300));
-            assert_eq!(socket.keepalive_interval().unwrap(), Duration::from_secs(100));
+            assert_eq!(
+                socket.keepalive_interval().unwrap(),
+                Duration::from_secs(100)
+            );
             assert_eq!(socket.keepalive_retries().unwrap(), 3);
         }
     }
@@ -178,7 +201,10 @@ mod tests {
     fn keepalive_can_be_switched_off() {
         let listener = TcpListener::bind(LOOPBACK).unwrap();
         set_keepalive(&listener, 2).unwrap();
-        assert_eq!(SockRef::from(&listener).keepalive_interval().unwrap(), Duration::from_secs(1));
+        assert_eq!(
+            SockRef::from(&listener).keepalive_interval().unwrap(),
+            Duration::from_secs(1)
+        );
         set_keepalive(&listener, 0).unwrap();
         assert!(!SockRef::from(&listener).keepalive().unwrap());
     }
@@ -186,6 +212,11 @@ mod tests {
     #[test]
     fn a_foreign_address_is_named() {
         let error = probe("192.0.2.1:6379".parse().unwrap()).unwrap_err();
-        assert!(error.to_string().contains("192.0.2.1 is not an address of this machine"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("192.0.2.1 is not an address of this machine"),
+            "{error}"
+        );
     }
 }

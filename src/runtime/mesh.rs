@@ -65,12 +65,24 @@ impl<M: Send> Mesh<M> {
 
     fn connect_with(doorbells: &[Doorbell], queue_messages: usize) -> Vec<Self> {
         let count = doorbells.len();
-        assert!(count <= usize::from(u16::MAX), "cores are numbered by 16 bits");
-        let words = || (0..count.div_ceil(BITS)).map(|_| AtomicU64::new(0)).collect();
-        let mailboxes: Vec<_> = (0..count).map(|_| Arc::new(Mailbox { words: words() })).collect();
+        assert!(
+            count <= usize::from(u16::MAX),
+            "cores are numbered by 16 bits"
+        );
+        let words = || {
+            (0..count.div_ceil(BITS))
+                .map(|_| AtomicU64::new(0))
+                .collect()
+        };
+        let mailboxes: Vec<_> = (0..count)
+            .map(|_| Arc::new(Mailbox { words: words() }))
+            .collect();
         // A core's queue to itself is never used; it keeps the table square.
-        let queue = |from, to| Arc::new(ArrayQueue::new(if from == to { 1 } else { queue_messages }));
-        let queues: Vec<Vec<_>> = (0..count).map(|from| (0..count).map(|to| queue(from, to)).collect()).collect();
+        let queue =
+            |from, to| Arc::new(ArrayQueue::new(if from == to { 1 } else { queue_messages }));
+        let queues: Vec<Vec<_>> = (0..count)
+            .map(|from| (0..count).map(|to| queue(from, to)).collect())
+            .collect();
         let peer = |core: usize, other: usize| Peer {
             outbound: Arc::clone(&queues[core][other]),
             inbound: Arc::clone(&queues[other][core]),
@@ -129,7 +141,10 @@ impl<M: Send> Mesh<M> {
     /// Tells the receivers of what was sent, and wakes those that wait. Call it at the end of every turn. Returns whether
     /// something is left that its queue had no room for: do not wait then, but flush again after the next turn.
     pub fn flush(&mut self) -> bool {
-        let (word, bit) = (usize::from(self.core.0) / BITS, 1 << (usize::from(self.core.0) % BITS));
+        let (word, bit) = (
+            usize::from(self.core.0) / BITS,
+            1 << (usize::from(self.core.0) % BITS),
+        );
         let (peers, counters) = (&mut self.peers, &mut self.counters);
         self.touched.retain(|&to| {
             let peer = &mut peers[usize::from(to)];
@@ -150,7 +165,10 @@ impl<M: Send> Mesh<M> {
 
     /// Whether another core has sent something that was not received. Ask it before waiting.
     pub fn has_inbound(&self) -> bool {
-        self.mailbox.words.iter().any(|word| word.load(Ordering::SeqCst) != 0)
+        self.mailbox
+            .words
+            .iter()
+            .any(|word| word.load(Ordering::SeqCst) != 0)
     }
 
     /// Takes messages from the other cores, up to a queue's content from each, so that a turn ends. What is left is still

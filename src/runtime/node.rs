@@ -102,25 +102,40 @@ impl Node {
     ///
     /// # Errors
     /// When a thread cannot be started. What goes wrong inside a core comes out of [`Self::join`].
-    pub fn start<F, E>(cpus: &[CpuId], make: impl Fn(CoreId) -> F + Send + Sync + 'static) -> Result<Self, NodeError>
+    pub fn start<F, E>(
+        cpus: &[CpuId],
+        make: impl Fn(CoreId) -> F + Send + Sync + 'static,
+    ) -> Result<Self, NodeError>
     where
         F: Future<Output = Result<(), E>> + 'static,
         E: fmt::Display + 'static,
     {
-        assert!(!cpus.is_empty() && cpus.len() <= usize::from(u16::MAX), "a node has cores, numbered by 16 bits");
+        assert!(
+            !cpus.is_empty() && cpus.len() <= usize::from(u16::MAX),
+            "a node has cores, numbered by 16 bits"
+        );
         let make = Arc::new(make);
         let (sender, ends) = channel();
         let mut handles = Vec::with_capacity(cpus.len());
         for (index, cpu) in cpus.iter().enumerate() {
             let core = CoreId(index as u16);
-            let (make, end) = (Arc::clone(&make), CoreEnd { core, sender: sender.clone() });
+            let (make, end) = (
+                Arc::clone(&make),
+                CoreEnd {
+                    core,
+                    sender: sender.clone(),
+                },
+            );
             let handle = executor(Placement::Fixed(cpu.0))
                 .name(&format!("core-{core}"))
                 .spawn(move || {
                     CORE_END.with_borrow_mut(|slot| *slot = Some(end));
                     guarded(core, make)
                 })
-                .map_err(|error| NodeError::Start { core, reason: explain(&error.to_string(), cpus.len()) })?;
+                .map_err(|error| NodeError::Start {
+                    core,
+                    reason: explain(&error.to_string(), cpus.len()),
+                })?;
             handles.push(Some(handle));
         }
         Ok(Self { handles, ends })
@@ -134,7 +149,9 @@ impl Node {
     pub fn join(mut self) -> Result<(), NodeError> {
         for _ in 0..self.handles.len() {
             let core = self.ends.recv().expect("every core announces its end");
-            let handle = self.handles[usize::from(core.0)].take().expect("a core ends once");
+            let handle = self.handles[usize::from(core.0)]
+                .take()
+                .expect("a core ends once");
             match handle.join() {
                 Ok(outcome) => outcome?,
                 Err(error) => {
@@ -192,9 +209,10 @@ where
         // What the panic left half done is never looked at again.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(outcome)) => {
-                Poll::Ready(outcome.map_err(|error| NodeError::Core { core, reason: error.to_string() }))
-            }
+            Ok(Poll::Ready(outcome)) => Poll::Ready(outcome.map_err(|error| NodeError::Core {
+                core,
+                reason: error.to_string(),
+            })),
             Err(payload) => {
                 let message = payload
                     .downcast_ref::<&str>()
@@ -238,7 +256,9 @@ mod tests {
 
     fn cpus(count: usize) -> Vec<CpuId> {
         let allowed = allowed_cpus().unwrap();
-        (0..count).map(|index| allowed[index % allowed.len()]).collect()
+        (0..count)
+            .map(|index| allowed[index % allowed.len()])
+            .collect()
     }
 
     #[test]
@@ -253,7 +273,12 @@ mod tests {
                 let not_send = Rc::new(1);
                 glommio::timer::sleep(Duration::from_millis(1)).await;
                 assert_eq!(allowed_cpus().unwrap(), [cpu]);
-                assert!(std::thread::current().name().unwrap().starts_with(&format!("core-{core}")));
+                assert!(
+                    std::thread::current()
+                        .name()
+                        .unwrap()
+                        .starts_with(&format!("core-{core}"))
+                );
                 counted.fetch_add(*not_send, Ordering::SeqCst);
                 Ok::<(), io::Error>(())
             }
@@ -274,15 +299,23 @@ mod tests {
             }
         });
         match node.unwrap().join().unwrap_err() {
-            NodeError::Panicked { core: CoreId(1), message } => assert!(message.contains("an invariant of core 1")),
+            NodeError::Panicked {
+                core: CoreId(1),
+                message,
+            } => assert!(message.contains("an invariant of core 1")),
             other => panic!("{other}"),
         }
     }
 
     #[test]
     fn an_error_of_a_core_comes_out_in_its_own_words() {
-        let node = Node::start(&cpus(1), |_| async { Err(io::Error::other("the disk is on fire")) });
-        assert_eq!(node.unwrap().join().unwrap_err().to_string(), "the disk is on fire");
+        let node = Node::start(&cpus(1), |_| async {
+            Err(io::Error::other("the disk is on fire"))
+        });
+        assert_eq!(
+            node.unwrap().join().unwrap_err().to_string(),
+            "the disk is on fire"
+        );
     }
 
     #[test]

@@ -108,14 +108,22 @@ impl Ring {
     ///
     /// # Errors
     /// See [`RingError`].
-    pub fn new(config: &RingConfig, doorbell: Doorbell, worker_cpus: &[usize]) -> Result<Self, RingError> {
+    pub fn new(
+        config: &RingConfig,
+        doorbell: Doorbell,
+        worker_cpus: &[usize],
+    ) -> Result<Self, RingError> {
         let mut ring = setup::build(config)?;
-        let buffers = BufferPool::register(&ring, config.receive_buffers, config.receive_buffer_bytes)?;
-        ring.submitter().register_eventfd(doorbell.executor_descriptor().as_raw_fd())?;
+        let buffers =
+            BufferPool::register(&ring, config.receive_buffers, config.receive_buffer_bytes)?;
+        ring.submitter()
+            .register_eventfd(doorbell.executor_descriptor().as_raw_fd())?;
         ring.completion().disable_eventfd();
         if !worker_cpus.is_empty() {
             // A matter of speed: a kernel that refuses places its workers itself.
-            let _ = ring.submitter().register_iowq_aff(&sys::cpu_set(worker_cpus));
+            let _ = ring
+                .submitter()
+                .register_iowq_aff(&sys::cpu_set(worker_cpus));
         }
         Ok(Self {
             ring,
@@ -152,7 +160,11 @@ impl Ring {
     /// Starts to accept connections on a listening socket.
     pub fn listen(&mut self, listener: OwnedFd) -> ListenerId {
         let id = ListenerId(u32::try_from(self.listeners.len()).expect("listeners are few"));
-        self.listeners.push(Listener { descriptor: Some(listener), accepting: false, stopping: false });
+        self.listeners.push(Listener {
+            descriptor: Some(listener),
+            accepting: false,
+            stopping: false,
+        });
         self.arm_accept(id);
         id
     }
@@ -175,18 +187,27 @@ impl Ring {
         state.stopping = true;
         if state.accepting {
             let target = CancelBuilder::user_data(pack(Kind::Accept, 0, listener.0));
-            let cancel = opcode::AsyncCancel2::new(target).build().user_data(pack(Kind::CancelListener, 0, listener.0));
+            let cancel = opcode::AsyncCancel2::new(target).build().user_data(pack(
+                Kind::CancelListener,
+                0,
+                listener.0,
+            ));
             // SAFETY: a cancellation points to no memory.
             unsafe { self.push(&cancel) };
         } else {
             state.descriptor = None;
-            self.deferred.push_back(Completion::ListenerClosed { listener });
+            self.deferred
+                .push_back(Completion::ListenerClosed { listener });
         }
     }
 
     fn arm_accept(&mut self, id: ListenerId) {
         let state = &mut self.listeners[id.0 as usize];
-        let descriptor = state.descriptor.as_ref().expect("a listener accepts until it is closed").as_raw_fd();
+        let descriptor = state
+            .descriptor
+            .as_ref()
+            .expect("a listener accepts until it is closed")
+            .as_raw_fd();
         state.accepting = true;
         let accept = opcode::AcceptMulti::new(Fd(descriptor))
             .flags(libc::SOCK_CLOEXEC)
@@ -253,15 +274,21 @@ impl Ring {
                 if let Receiving::Starved = state.receiving {
                     state.receiving = Receiving::Idle;
                 }
-                self.deferred.push_back(Completion::Paused { socket, buffer: None });
+                self.deferred.push_back(Completion::Paused {
+                    socket,
+                    buffer: None,
+                });
                 return;
             }
         };
         state.pausing = true;
         state.in_flight += 1;
         let target = CancelBuilder::user_data(pack(kind, socket.generation, socket.index));
-        let cancel =
-            opcode::AsyncCancel2::new(target).build().user_data(pack(Kind::CancelSocket, socket.generation, socket.index));
+        let cancel = opcode::AsyncCancel2::new(target).build().user_data(pack(
+            Kind::CancelSocket,
+            socket.generation,
+            socket.index,
+        ));
         // SAFETY: a cancellation points to no memory.
         unsafe { self.push(&cancel) };
     }
@@ -272,7 +299,10 @@ impl Ring {
     /// # Panics
     /// When the socket is receiving already, or `bytes` is zero.
     pub fn receive_into(&mut self, socket: SocketId, mut buffer: Vec<u8>, bytes: usize) {
-        assert!(bytes > 0, "an empty receive would look like the end of the stream");
+        assert!(
+            bytes > 0,
+            "an empty receive would look like the end of the stream"
+        );
         let state = self.sockets.expect(socket);
         if state.closing {
             return;
@@ -314,12 +344,17 @@ impl Ring {
 
     /// Whether a send is under way.
     pub fn is_sending(&self, socket: SocketId) -> bool {
-        self.sockets.get(socket).is_some_and(|state| state.sending.is_some())
+        self.sockets
+            .get(socket)
+            .is_some_and(|state| state.sending.is_some())
     }
 
     fn push_send(&mut self, socket: SocketId) {
         let state = self.sockets.expect(socket);
-        let sending = state.sending.as_ref().expect("a send is pushed for a buffer");
+        let sending = state
+            .sending
+            .as_ref()
+            .expect("a send is pushed for a buffer");
         let rest = &sending.buffer[sending.sent..];
         let length = rest.len().min(TRANSFER_BYTES_MAX) as u32;
         state.in_flight += 1;
@@ -335,7 +370,9 @@ impl Ring {
     /// the kernel has let go of them. No event of the socket comes out after this but [`Completion::Closed`].
     /// An id that is not valid any more is left alone.
     pub fn close(&mut self, socket: SocketId) {
-        let Some(state) = self.sockets.get_mut(socket) else { return };
+        let Some(state) = self.sockets.get_mut(socket) else {
+            return;
+        };
         if state.closing {
             return;
         }
@@ -347,8 +384,11 @@ impl Ring {
         sys::shut_down(state.descriptor.as_fd());
         state.in_flight += 1;
         let target = CancelBuilder::fd(Fd(state.descriptor.as_raw_fd())).all();
-        let cancel =
-            opcode::AsyncCancel2::new(target).build().user_data(pack(Kind::CancelSocket, socket.generation, socket.index));
+        let cancel = opcode::AsyncCancel2::new(target).build().user_data(pack(
+            Kind::CancelSocket,
+            socket.generation,
+            socket.index,
+        ));
         // SAFETY: a cancellation points to no memory; the descriptor is open until the socket's last operation completed.
         unsafe { self.push(&cancel) };
     }
@@ -360,8 +400,14 @@ impl Ring {
     /// When it is not at rest.
     pub fn release(&mut self, socket: SocketId) -> OwnedFd {
         let state = self.sockets.expect(socket);
-        assert!(!state.closing && state.sending.is_none(), "a socket is released at rest");
-        assert!(matches!(state.receiving, Receiving::Idle | Receiving::Ended), "a socket is released paused");
+        assert!(
+            !state.closing && state.sending.is_none(),
+            "a socket is released at rest"
+        );
+        assert!(
+            matches!(state.receiving, Receiving::Idle | Receiving::Ended),
+            "a socket is released paused"
+        );
         self.sockets.remove(socket).descriptor
     }
 
@@ -379,11 +425,18 @@ impl Ring {
     /// # Panics
     /// When the buffer is empty or longer than [`LOG_WRITE_BYTES_MAX`], or something is not a multiple of 512 bytes.
     pub fn write_log(&mut self, file: &Rc<File>, offset: u64, buffer: AlignedBuffer, token: u64) {
-        assert!(!buffer.is_empty() && buffer.len() <= LOG_WRITE_BYTES_MAX, "a log write has a sane length");
+        assert!(
+            !buffer.is_empty() && buffer.len() <= LOG_WRITE_BYTES_MAX,
+            "a log write has a sane length"
+        );
         let whole = buffer.len().is_multiple_of(512) && offset.is_multiple_of(512);
         assert!(whole, "a log write covers whole blocks");
         let (start, length) = (buffer.as_ptr(), buffer.len() as u32);
-        let index = self.log_writes.insert(LogWrite { buffer, token, _file: Rc::clone(file) });
+        let index = self.log_writes.insert(LogWrite {
+            buffer,
+            token,
+            _file: Rc::clone(file),
+        });
         let write = opcode::Write::new(Fd(file.as_raw_fd()), start, length)
             .offset(offset)
             .rw_flags(libc::RWF_DSYNC)

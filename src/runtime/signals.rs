@@ -16,7 +16,10 @@ pub struct StopRequest {
 impl StopRequest {
     /// A request that nobody has made yet, which will wake these cores.
     pub fn new(doorbells: &[Doorbell]) -> Self {
-        Self { requested: Arc::new(AtomicBool::new(false)), doorbells: doorbells.into() }
+        Self {
+            requested: Arc::new(AtomicBool::new(false)),
+            doorbells: doorbells.into(),
+        }
     }
 
     /// Whether to stop. Look at it once per turn.

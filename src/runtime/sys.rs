@@ -38,7 +38,13 @@ pub(super) fn signal_event(descriptor: BorrowedFd<'_>) {
 pub(super) fn take_event(descriptor: BorrowedFd<'_>) -> Option<u64> {
     let mut count = [0u8; 8];
     // SAFETY: the eight bytes outlive the call.
-    let read = unsafe { libc::read(descriptor.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+    let read = unsafe {
+        libc::read(
+            descriptor.as_raw_fd(),
+            count.as_mut_ptr().cast(),
+            count.len(),
+        )
+    };
     (read == 8).then(|| u64::from_ne_bytes(count))
 }
 
@@ -62,7 +68,10 @@ pub(super) fn fill_random(bytes: &mut [u8]) {
             filled += count as usize;
         } else {
             let error = io::Error::last_os_error();
-            assert!(error.kind() == io::ErrorKind::Interrupted, "getrandom failed: {error}");
+            assert!(
+                error.kind() == io::ErrorKind::Interrupted,
+                "getrandom failed: {error}"
+            );
         }
     }
 }
@@ -78,7 +87,9 @@ pub(super) fn allowed_cpus() -> io::Result<Vec<usize>> {
     }
     let count = size_of::<libc::cpu_set_t>() * 8;
     // SAFETY: every number is below the set's count of bits.
-    Ok((0..count).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect())
+    Ok((0..count)
+        .filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) })
+        .collect())
 }
 
 /// A set of CPUs in the kernel's form; numbers beyond the form's end are left out.
@@ -104,7 +115,10 @@ pub(super) fn register_membarrier() {
 
 /// The memory in bytes that the process may lock: soft and hard limit.
 pub(super) fn memory_lock_limit_bytes() -> (u64, u64) {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: the structure outlives the call. It cannot fail for a valid resource.
     unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) };
     (limit.rlim_cur, limit.rlim_max)
@@ -114,7 +128,10 @@ pub(super) fn memory_lock_limit_bytes() -> (u64, u64) {
 pub(super) fn raise_memory_lock_limit() {
     let (soft, hard) = memory_lock_limit_bytes();
     if soft < hard {
-        let limit = libc::rlimit { rlim_cur: hard, rlim_max: hard };
+        let limit = libc::rlimit {
+            rlim_cur: hard,
+            rlim_max: hard,
+        };
         // SAFETY: the structure outlives the call. Raising the soft limit up to the hard one is always allowed.
         unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
     }

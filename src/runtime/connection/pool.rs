@@ -17,13 +17,17 @@ pub struct BufferPool {
 impl BufferPool {
     /// An empty buffer with some capacity.
     pub fn take(&mut self) -> Vec<u8> {
-        self.buffers.pop().unwrap_or_else(|| Vec::with_capacity(NEW_BUFFER_BYTES))
+        self.buffers
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(NEW_BUFFER_BYTES))
     }
 
     /// Takes a buffer back, whatever it holds.
     pub fn put(&mut self, mut buffer: Vec<u8>) {
         let capacity = buffer.capacity();
-        if (1..=POOLED_BUFFER_BYTES_MAX).contains(&capacity) && self.buffers.len() < POOLED_BUFFERS_MAX {
+        if (1..=POOLED_BUFFER_BYTES_MAX).contains(&capacity)
+            && self.buffers.len() < POOLED_BUFFERS_MAX
+        {
             buffer.clear();
             self.buffers.push(buffer);
         }

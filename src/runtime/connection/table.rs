@@ -11,7 +11,10 @@ pub struct Connections<T> {
 
 impl<T> Default for Connections<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), count: 0 }
+        Self {
+            slots: Vec::new(),
+            count: 0,
+        }
     }
 }
 
@@ -33,12 +36,18 @@ impl<T> Connections<T> {
 
     /// The connection of a socket.
     pub fn get_mut(&mut self, socket: SocketId) -> Option<&mut Connection<T>> {
-        self.slots.get_mut(socket.index())?.as_mut().filter(|connection| connection.socket() == socket)
+        self.slots
+            .get_mut(socket.index())?
+            .as_mut()
+            .filter(|connection| connection.socket() == socket)
     }
 
     /// The connection of a socket, to look at.
     pub fn get(&self, socket: SocketId) -> Option<&Connection<T>> {
-        self.slots.get(socket.index())?.as_ref().filter(|connection| connection.socket() == socket)
+        self.slots
+            .get(socket.index())?
+            .as_ref()
+            .filter(|connection| connection.socket() == socket)
     }
 
     /// Takes a connection out.

@@ -5,7 +5,11 @@ use proptest::prelude::*;
 use std::fs::File;
 
 fn ring() -> Ring {
-    let config = RingConfig { receive_buffers: 2, receive_buffer_bytes: 4096, ..RingConfig::default() };
+    let config = RingConfig {
+        receive_buffers: 2,
+        receive_buffer_bytes: 4096,
+        ..RingConfig::default()
+    };
     Ring::new(&config, Doorbell::new().unwrap(), &[]).unwrap()
 }
 

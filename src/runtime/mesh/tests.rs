@@ -20,7 +20,12 @@ fn messages_keep_their_order_through_a_full_queue() {
         b.receive(|from, number| got.push((from, number)));
     }
     b.receive(|from, number| got.push((from, number)));
-    assert_eq!(got, (0..10).map(|number| (CoreId(0), number)).collect::<Vec<_>>());
+    assert_eq!(
+        got,
+        (0..10)
+            .map(|number| (CoreId(0), number))
+            .collect::<Vec<_>>()
+    );
     assert!(!b.has_inbound() && !a.has_inbound());
     assert_eq!((a.counters().sent, b.counters().received), (10, 10));
 }
@@ -61,14 +66,19 @@ const LOST_AFTER: Duration = Duration::from_secs(20);
 /// shows as a wait that only its limit ends.
 async fn stress(mut mesh: Mesh<u64>, doorbell: Doorbell, leads: bool) -> (u64, u64) {
     let other = CoreId(1 - mesh.core().0);
-    let config = RingConfig { receive_buffers: 2, ..RingConfig::default() };
+    let config = RingConfig {
+        receive_buffers: 2,
+        ..RingConfig::default()
+    };
     let mut ring = Ring::new(&config, doorbell, &[]).unwrap();
     let mut random = 0x9e37_79b9_7f4a_7c15u64 ^ u64::from(leads);
     let (mut sent, mut expected) = (0u64, 0u64);
     // A ball is in the air until it is answered; a burst of balls is thrown by the leader when all came back.
     let mut in_the_air = 0;
     while expected < STRESS_MESSAGES {
-        random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        random = random
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
         if leads && in_the_air == 0 && sent < STRESS_MESSAGES {
             if random >> 60 == 0 {
                 // Long enough for the other core to fall asleep, in the ring or in the executor.
@@ -83,7 +93,11 @@ async fn stress(mut mesh: Mesh<u64>, doorbell: Doorbell, leads: bool) -> (u64, u
         }
         let mut answers = Vec::new();
         mesh.receive(|from, number| {
-            assert_eq!((from, number), (other, expected), "in order, none lost, none twice");
+            assert_eq!(
+                (from, number),
+                (other, expected),
+                "in order, none lost, none twice"
+            );
             expected += 1;
             in_the_air -= u64::from(leads);
             if !leads {
@@ -94,10 +108,17 @@ async fn stress(mut mesh: Mesh<u64>, doorbell: Doorbell, leads: bool) -> (u64, u
             mesh.send(other, number);
         }
         let done = expected == STRESS_MESSAGES;
-        let sleep = if mesh.flush() || done { Sleep::No } else { Sleep::AtMost(LOST_AFTER) };
+        let sleep = if mesh.flush() || done {
+            Sleep::No
+        } else {
+            Sleep::AtMost(LOST_AFTER)
+        };
         let turned = Instant::now();
         ring.turn(sleep, || mesh.has_inbound()).await;
-        assert!(turned.elapsed() < LOST_AFTER, "a wake-up was lost at message {expected}");
+        assert!(
+            turned.elapsed() < LOST_AFTER,
+            "a wake-up was lost at message {expected}"
+        );
         while ring.next_completion().is_some() {}
     }
     (ring.counters().naps, ring.counters().sleeps)
@@ -112,10 +133,17 @@ fn a_million_messages_without_a_lost_wake_up() {
         let (end, bell) = (ends.next().unwrap(), bell.clone());
         let cpus = crate::runtime::sys::allowed_cpus().unwrap();
         let placement = glommio::Placement::Fixed(cpus[core % cpus.len()]);
-        threads.push(crate::runtime::node::executor(placement).spawn(move || stress(end, bell, core == 0)).unwrap());
+        threads.push(
+            crate::runtime::node::executor(placement)
+                .spawn(move || stress(end, bell, core == 0))
+                .unwrap(),
+        );
     }
     for thread in threads {
         let (naps, sleeps) = thread.join().unwrap();
-        assert!(naps > 100 && sleeps > 10, "the test waits in both ways: {naps} naps, {sleeps} sleeps");
+        assert!(
+            naps > 100 && sleeps > 10,
+            "the test waits in both ways: {naps} naps, {sleeps} sleeps"
+        );
     }
 }

@@ -23,13 +23,20 @@ impl AlignedBuffer {
         let layout = Self::layout(bytes);
         // SAFETY: the layout's size is at least one page, so never zero.
         let pointer = unsafe { alloc_zeroed(layout) };
-        let Some(pointer) = NonNull::new(pointer) else { handle_alloc_error(layout) };
-        Self { pointer, capacity: layout.size(), length: 0 }
+        let Some(pointer) = NonNull::new(pointer) else {
+            handle_alloc_error(layout)
+        };
+        Self {
+            pointer,
+            capacity: layout.size(),
+            length: 0,
+        }
     }
 
     fn layout(bytes: usize) -> Layout {
         let size = bytes.max(1).next_multiple_of(BUFFER_ALIGNMENT_BYTES);
-        Layout::from_size_align(size, BUFFER_ALIGNMENT_BYTES).expect("a buffer is smaller than the address space")
+        Layout::from_size_align(size, BUFFER_ALIGNMENT_BYTES)
+            .expect("a buffer is smaller than the address space")
     }
 
     /// The room in bytes before the buffer must move.
@@ -39,7 +46,10 @@ impl AlignedBuffer {
 
     /// Makes room for `additional` more bytes; at least doubles when it has to move.
     pub fn reserve(&mut self, additional: usize) {
-        let needed = self.length.checked_add(additional).expect("a buffer is smaller than the address space");
+        let needed = self
+            .length
+            .checked_add(additional)
+            .expect("a buffer is smaller than the address space");
         if needed > self.capacity {
             let mut larger = Self::with_capacity(needed.max(self.capacity * 2));
             larger.length = self.length;

@@ -37,11 +37,16 @@ pub(super) struct BufferPool {
 impl BufferPool {
     /// `count` buffers (a power of two, at most 32,768) of `buffer_bytes` each, registered with `ring`.
     pub(super) fn register(ring: &IoUring, count: u16, buffer_bytes: u32) -> io::Result<Rc<Self>> {
-        assert!(count.is_power_of_two() && count <= 1 << 15, "the kernel takes powers of two up to 32,768");
+        assert!(
+            count.is_power_of_two() && count <= 1 << 15,
+            "the kernel takes powers of two up to 32,768"
+        );
         let stride = buffer_bytes as usize + STAGGER_BYTES;
-        let memory_layout = Layout::from_size_align(stride * usize::from(count), PAGE_BYTES).expect("a sane size");
+        let memory_layout =
+            Layout::from_size_align(stride * usize::from(count), PAGE_BYTES).expect("a sane size");
         let queue_layout =
-            Layout::from_size_align(size_of::<BufRingEntry>() * usize::from(count), PAGE_BYTES).expect("a sane size");
+            Layout::from_size_align(size_of::<BufRingEntry>() * usize::from(count), PAGE_BYTES)
+                .expect("a sane size");
         // SAFETY: neither size is zero: there is at least one buffer, with its stagger.
         let (memory, queue) = unsafe { (alloc_zeroed(memory_layout), alloc_zeroed(queue_layout)) };
         let (Some(memory), Some(queue)) = (NonNull::new(memory), NonNull::new(queue.cast())) else {
@@ -60,7 +65,12 @@ impl BufferPool {
         // SAFETY: the queue is page-aligned, has `count` entries, and is freed only with the pool, which the ring outlives
         // or which the ring drains before it lets go.
         unsafe {
-            ring.submitter().register_buf_ring_with_flags(pool.queue.as_ptr() as u64, count, BUFFER_GROUP, 0)?;
+            ring.submitter().register_buf_ring_with_flags(
+                pool.queue.as_ptr() as u64,
+                count,
+                BUFFER_GROUP,
+                0,
+            )?;
         }
         for id in 0..count {
             pool.give_back(id);
@@ -85,9 +95,16 @@ impl BufferPool {
     /// # Safety
     /// `id` and `length` come from one completion of this pool's ring, and are taken once: the buffer is then ours.
     pub(super) unsafe fn take(self: &Rc<Self>, id: u16, length: u32) -> ProvidedBuffer {
-        assert!(id < self.count && length <= self.buffer_bytes, "the kernel filled a buffer of this pool");
+        assert!(
+            id < self.count && length <= self.buffer_bytes,
+            "the kernel filled a buffer of this pool"
+        );
         self.lent.set(self.lent.get() + 1);
-        ProvidedBuffer { pool: Rc::clone(self), id, length }
+        ProvidedBuffer {
+            pool: Rc::clone(self),
+            id,
+            length,
+        }
     }
 
     fn give_back(&self, id: u16) {
@@ -96,7 +113,10 @@ impl BufferPool {
         // there are never more buffers than entries, so that this one is not in its hands. Only the address, length and id
         // are written: the queue's tail lives in the unused field of the first entry.
         unsafe {
-            let entry = &mut *self.queue.as_ptr().add(usize::from(tail & (self.count - 1)));
+            let entry = &mut *self
+                .queue
+                .as_ptr()
+                .add(usize::from(tail & (self.count - 1)));
             entry.set_addr(self.start_of(id) as u64);
             entry.set_len(self.buffer_bytes);
             entry.set_bid(id);

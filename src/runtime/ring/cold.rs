@@ -56,8 +56,13 @@ impl<M: AsRef<[u8]>> ColdRing<M> {
             .setup_defer_taskrun()
             .setup_taskrun_flag()
             .build(COLD_IN_FLIGHT_MAX as u32)?;
-        ring.submitter().register_eventfd(doorbell.ring_descriptor().as_raw_fd())?;
-        Ok(Self { ring, in_flight: Slab::with_capacity(COLD_IN_FLIGHT_MAX), waiting: VecDeque::new() })
+        ring.submitter()
+            .register_eventfd(doorbell.ring_descriptor().as_raw_fd())?;
+        Ok(Self {
+            ring,
+            in_flight: Slab::with_capacity(COLD_IN_FLIGHT_MAX),
+            waiting: VecDeque::new(),
+        })
     }
 
     /// Asks for the pages of `range` of `map`. Answered by [`Self::next_done`] with `ticket`.
@@ -65,7 +70,10 @@ impl<M: AsRef<[u8]>> ColdRing<M> {
     /// # Panics
     /// When the range is empty, longer than 2 GiB, or not within the map.
     pub fn populate(&mut self, map: M, range: Range<usize>, ticket: u64) {
-        assert!(range.start < range.end && range.end <= map.as_ref().len(), "a cold range lies within its map");
+        assert!(
+            range.start < range.end && range.end <= map.as_ref().len(),
+            "a cold range lies within its map"
+        );
         assert!(range.len() < 1 << 31, "a cold range is a value, not a file");
         self.waiting.push_back(Populating { map, range, ticket });
         self.submit_waiting();
@@ -97,22 +105,30 @@ impl<M: AsRef<[u8]>> ColdRing<M> {
     fn submit_waiting(&mut self) {
         let mut queued = false;
         while self.in_flight.len() < COLD_IN_FLIGHT_MAX {
-            let Some(populating) = self.waiting.pop_front() else { break };
+            let Some(populating) = self.waiting.pop_front() else {
+                break;
+            };
             let bytes = &populating.map.as_ref()[populating.range.clone()];
             let into_page = bytes.as_ptr() as usize % PAGE_BYTES;
             let start = bytes.as_ptr().wrapping_sub(into_page);
             let length = (bytes.len() + into_page) as libc::off_t;
             let index = self.in_flight.insert(populating);
-            let advise = opcode::Madvise::new(start.cast(), length, libc::MADV_POPULATE_READ).build().user_data(index as u64);
+            let advise = opcode::Madvise::new(start.cast(), length, libc::MADV_POPULATE_READ)
+                .build()
+                .user_data(index as u64);
             // SAFETY: the advice only brings pages in, it changes no memory; the map is kept until it has completed. There
             // are as many entries as may be in flight, so that the queue has room.
-            unsafe { self.ring.submission().push(&advise) }.expect("the queue holds all that may be in flight");
+            unsafe { self.ring.submission().push(&advise) }
+                .expect("the queue holds all that may be in flight");
             queued = true;
         }
         if queued {
             match self.ring.submit() {
                 Ok(_) => {}
-                Err(error) => assert!(error.kind() == io::ErrorKind::Interrupted, "io_uring_enter failed: {error}"),
+                Err(error) => assert!(
+                    error.kind() == io::ErrorKind::Interrupted,
+                    "io_uring_enter failed: {error}"
+                ),
             }
         }
     }
@@ -120,7 +136,10 @@ impl<M: AsRef<[u8]>> ColdRing<M> {
     fn collect(&mut self, limit: Duration) {
         let span = Timespec::from(limit);
         // What it returns is seen in the queue: completions, or none within the limit.
-        let _ = self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&span));
+        let _ = self
+            .ring
+            .submitter()
+            .submit_with_args(1, &SubmitArgs::new().timespec(&span));
     }
 }
 
@@ -130,7 +149,11 @@ impl<M: AsRef<[u8]>> Drop for ColdRing<M> {
         let give_up = Instant::now() + Duration::from_secs(10);
         while !self.in_flight.is_empty() && Instant::now() < give_up {
             self.collect(Duration::from_millis(10));
-            let done: Vec<usize> = self.ring.completion().map(|entry| entry.user_data() as usize).collect();
+            let done: Vec<usize> = self
+                .ring
+                .completion()
+                .map(|entry| entry.user_data() as usize)
+                .collect();
             for index in done {
                 self.in_flight.remove(index);
             }

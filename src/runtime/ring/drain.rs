@@ -30,9 +30,15 @@ impl Drop for Ring {
             // What is queued is submitted first, as only then it can be cancelled; a disk write under way ends by itself.
             let _ = self.ring.submitter().submit();
             let no_wait = Some(Timespec::new());
-            let _ = self.ring.submitter().register_sync_cancel(no_wait, CancelBuilder::any());
+            let _ = self
+                .ring
+                .submitter()
+                .register_sync_cancel(no_wait, CancelBuilder::any());
             let span = Timespec::from(Duration::from_millis(10));
-            let _ = self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(&span));
+            let _ = self
+                .ring
+                .submitter()
+                .submit_with_args(1, &SubmitArgs::new().timespec(&span));
             self.reaped.extend(self.ring.completion());
         }
         if self.in_flight > 0 {

@@ -12,7 +12,10 @@ use super::{LogWrite, Ring};
 
 /// Errors of accept that say something about one connection or nothing at all; the listener is as good as before.
 fn is_passing_accept_error(number: i32) -> bool {
-    !matches!(number, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    !matches!(
+        number,
+        libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM
+    )
 }
 
 impl Ring {
@@ -82,16 +85,26 @@ impl Ring {
         state.accepting = false;
         if state.stopping {
             state.descriptor = None;
-            self.deferred.push_back(Completion::ListenerClosed { listener });
+            self.deferred
+                .push_back(Completion::ListenerClosed { listener });
         } else if result >= 0 || is_passing_accept_error(-result) {
             self.arm_accept(listener);
         } else {
-            event = Some(Completion::AcceptFailed { listener, error: io::Error::from_raw_os_error(-result) });
+            event = Some(Completion::AcceptFailed {
+                listener,
+                error: io::Error::from_raw_os_error(-result),
+            });
         }
         event
     }
 
-    fn received(&mut self, socket: SocketId, result: i32, flags: u32, last: bool) -> Option<Completion> {
+    fn received(
+        &mut self,
+        socket: SocketId,
+        result: i32,
+        flags: u32,
+        last: bool,
+    ) -> Option<Completion> {
         let bytes = cqueue::buffer_select(flags).map(|id| {
             // SAFETY: number and length are of one completion, which is interpreted once.
             unsafe { self.buffers.take(id, result.max(0) as u32) }
@@ -128,7 +141,10 @@ impl Ring {
         };
         if pausing {
             state.pausing = false;
-            self.deferred.push_back(Completion::Paused { socket, buffer: None });
+            self.deferred.push_back(Completion::Paused {
+                socket,
+                buffer: None,
+            });
         } else if last {
             self.arm_receive(socket);
         }
@@ -145,7 +161,8 @@ impl Ring {
     fn received_into(&mut self, socket: SocketId, result: i32) -> Option<Completion> {
         let state = self.sockets.expect(socket);
         state.in_flight -= 1;
-        let Receiving::Into(mut buffer) = std::mem::replace(&mut state.receiving, Receiving::Idle) else {
+        let Receiving::Into(mut buffer) = std::mem::replace(&mut state.receiving, Receiving::Idle)
+        else {
             unreachable!("a receive into a buffer ends while the ring holds that buffer")
         };
         if state.closing {
@@ -155,17 +172,30 @@ impl Ring {
         match result {
             1.. => {
                 let received = result as usize;
-                assert!(received <= buffer.capacity() - buffer.len(), "the kernel fills what it was given");
+                assert!(
+                    received <= buffer.capacity() - buffer.len(),
+                    "the kernel fills what it was given"
+                );
                 // SAFETY: the kernel has initialised this many bytes of the spare capacity.
                 unsafe { buffer.set_len(buffer.len() + received) };
                 if pausing {
-                    self.deferred.push_back(Completion::Paused { socket, buffer: None });
+                    self.deferred.push_back(Completion::Paused {
+                        socket,
+                        buffer: None,
+                    });
                 }
-                Some(Completion::ReceivedInto { socket, buffer, received })
+                Some(Completion::ReceivedInto {
+                    socket,
+                    buffer,
+                    received,
+                })
             }
             0 => Some(self.receive_ended(socket, EndReason::EndOfStream)),
             _ if [libc::ECANCELED, libc::EINTR, libc::EAGAIN].contains(&-result) => {
-                Some(Completion::Paused { socket, buffer: Some(buffer) })
+                Some(Completion::Paused {
+                    socket,
+                    buffer: Some(buffer),
+                })
             }
             _ => {
                 let error = io::Error::from_raw_os_error(-result);
@@ -181,7 +211,10 @@ impl Ring {
             state.sending = None;
             return self.finish_close(socket);
         }
-        let sending = state.sending.as_mut().expect("a send ends while the ring holds its buffer");
+        let sending = state
+            .sending
+            .as_mut()
+            .expect("a send ends while the ring holds its buffer");
         let passing = result < 0 && [libc::EINTR, libc::EAGAIN].contains(&-result);
         if result > 0 || passing {
             sending.sent += result.max(0) as usize;
@@ -195,8 +228,16 @@ impl Ring {
             return Some(Completion::Sent { socket, buffer });
         }
         // A send of something that takes nothing cannot go on; the kernel has no such answer for a TCP socket.
-        let error = if result == 0 { io::ErrorKind::WriteZero.into() } else { io::Error::from_raw_os_error(-result) };
-        Some(Completion::SendFailed { socket, buffer, error })
+        let error = if result == 0 {
+            io::ErrorKind::WriteZero.into()
+        } else {
+            io::Error::from_raw_os_error(-result)
+        };
+        Some(Completion::SendFailed {
+            socket,
+            buffer,
+            error,
+        })
     }
 
     fn log_written(&mut self, index: u32, result: i32) -> Completion {
@@ -208,7 +249,11 @@ impl Ring {
         } else {
             Ok(())
         };
-        Completion::LogWritten { token, buffer, result }
+        Completion::LogWritten {
+            token,
+            buffer,
+            result,
+        }
     }
 
     /// The event that ends a socket being closed, when its last operation has completed.

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 use io_uring::opcode;
 use io_uring::types::{Fd, SubmitArgs, TimeoutFlags, Timespec};
 
+use super::Ring;
 use super::sockets::{Receiving, Socket};
 use super::user_data::{Kind, pack};
-use super::Ring;
 use crate::runtime::doorbell::WaitingIn;
 use crate::runtime::sys;
 
@@ -114,11 +114,20 @@ impl Ring {
     fn executor_event(&mut self) -> impl Future<Output = ()> {
         let doorbell = &self.doorbell;
         let file = self.executor_file.get_or_insert_with(|| {
-            let descriptor = doorbell.executor_descriptor().try_clone_to_owned().expect("a descriptor is left");
+            let descriptor = doorbell
+                .executor_descriptor()
+                .try_clone_to_owned()
+                .expect("a descriptor is left");
             // SAFETY: the descriptor was made for this file, which closes it.
             unsafe { glommio::io::BufferedFile::from_raw_fd(descriptor.into_raw_fd()) }
         });
-        async { drop(file.read_at(0, size_of::<u64>()).await.expect("an eventfd can be read")) }
+        async {
+            drop(
+                file.read_at(0, size_of::<u64>())
+                    .await
+                    .expect("an eventfd can be read"),
+            )
+        }
     }
 
     /// One timer serves all sleeps: when it fires too early the core looks around and sleeps again.
@@ -127,11 +136,15 @@ impl Ring {
         let user_data = pack(Kind::Timer, 0, 0);
         *self.timer_span = Timespec::from(limit);
         let entry = match self.timer_expires {
-            None => opcode::Timeout::new(&*self.timer_span).build().user_data(user_data),
-            Some(armed) if armed > expires => opcode::TimeoutUpdate::new(user_data, &*self.timer_span)
-                .flags(TimeoutFlags::empty())
+            None => opcode::Timeout::new(&*self.timer_span)
                 .build()
-                .user_data(pack(Kind::TimerUpdate, 0, 0)),
+                .user_data(user_data),
+            Some(armed) if armed > expires => {
+                opcode::TimeoutUpdate::new(user_data, &*self.timer_span)
+                    .flags(TimeoutFlags::empty())
+                    .build()
+                    .user_data(pack(Kind::TimerUpdate, 0, 0))
+            }
             Some(_) => return,
         };
         self.timer_expires = Some(expires);
@@ -167,7 +180,11 @@ impl Ring {
         self.counters.calls += 1;
         let flags = if get_events { GET_EVENTS } else { 0 };
         // SAFETY: the count is the queue's, no argument is passed.
-        let result = unsafe { self.ring.submitter().enter::<libc::sigset_t>(queued, 0, flags, None) };
+        let result = unsafe {
+            self.ring
+                .submitter()
+                .enter::<libc::sigset_t>(queued, 0, flags, None)
+        };
         self.check(result);
         self.reap();
     }
@@ -177,7 +194,9 @@ impl Ring {
     fn check(&self, result: std::io::Result<usize>) {
         if let Err(error) = result {
             let passing = [libc::EINTR, libc::ETIME, libc::EBUSY, libc::EAGAIN];
-            let passes = error.raw_os_error().is_some_and(|number| passing.contains(&number));
+            let passes = error
+                .raw_os_error()
+                .is_some_and(|number| passing.contains(&number));
             assert!(passes, "io_uring_enter failed: {error}");
         }
     }

@@ -59,12 +59,21 @@ impl Sockets {
             closing: false,
         };
         let index = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, socket: None });
+            self.slots.push(Slot {
+                generation: 0,
+                socket: None,
+            });
             u32::try_from(self.slots.len() - 1).expect("descriptors are fewer than 2^32")
         });
         let slot = &mut self.slots[index as usize];
-        assert!(slot.socket.replace(socket).is_none(), "a free slot holds no socket");
-        SocketId { index, generation: slot.generation }
+        assert!(
+            slot.socket.replace(socket).is_none(),
+            "a free slot holds no socket"
+        );
+        SocketId {
+            index,
+            generation: slot.generation,
+        }
     }
 
     /// Takes a socket out; its id is invalid from now on.
@@ -72,7 +81,10 @@ impl Sockets {
         let slot = &mut self.slots[id.index as usize];
         assert!(slot.generation == id.generation, "a socket is removed once");
         let socket = slot.socket.take().expect("a socket is removed once");
-        assert!(socket.in_flight == 0, "a socket leaves after its last operation");
+        assert!(
+            socket.in_flight == 0,
+            "a socket leaves after its last operation"
+        );
         slot.generation = (slot.generation + 1) & GENERATION_MASK;
         self.free.push(id.index);
         socket
@@ -80,18 +92,27 @@ impl Sockets {
 
     pub(super) fn get(&self, id: SocketId) -> Option<&Socket> {
         let slot = self.slots.get(id.index as usize)?;
-        if slot.generation == id.generation { slot.socket.as_ref() } else { None }
+        if slot.generation == id.generation {
+            slot.socket.as_ref()
+        } else {
+            None
+        }
     }
 
     pub(super) fn get_mut(&mut self, id: SocketId) -> Option<&mut Socket> {
         let slot = self.slots.get_mut(id.index as usize)?;
-        if slot.generation == id.generation { slot.socket.as_mut() } else { None }
+        if slot.generation == id.generation {
+            slot.socket.as_mut()
+        } else {
+            None
+        }
     }
 
     /// # Panics
     /// When the id is not of an open socket: the caller kept it beyond `Closed` or `release`.
     pub(super) fn expect(&mut self, id: SocketId) -> &mut Socket {
-        self.get_mut(id).expect("an id is not used after its socket was closed or released")
+        self.get_mut(id)
+            .expect("an id is not used after its socket was closed or released")
     }
 
     pub(super) fn descriptor(&self, id: SocketId) -> Option<BorrowedFd<'_>> {
@@ -120,7 +141,11 @@ mod tests {
         sockets.remove(old);
         let new = sockets.insert(descriptor());
         assert_eq!(new.index, old.index);
-        assert!(sockets.get(old).is_none() && sockets.get(new).is_some() && sockets.get(other).is_some());
+        assert!(
+            sockets.get(old).is_none()
+                && sockets.get(new).is_some()
+                && sockets.get(other).is_some()
+        );
         assert_eq!(sockets.len(), 2);
     }
 
@@ -129,7 +154,10 @@ mod tests {
         let mut sockets = Sockets::default();
         let id = sockets.insert(descriptor());
         sockets.slots[0].generation = GENERATION_MASK;
-        let socket = sockets.remove(SocketId { index: id.index, generation: GENERATION_MASK });
+        let socket = sockets.remove(SocketId {
+            index: id.index,
+            generation: GENERATION_MASK,
+        });
         assert_eq!(sockets.insert(socket.descriptor).generation, 0);
     }
 }

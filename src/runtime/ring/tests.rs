@@ -17,15 +17,23 @@ mod echo;
 mod idle;
 mod moving;
 
-fn in_executor<F: Future<Output = ()> + 'static>(make: impl FnOnce() -> F + Send + 'static) -> JoinHandle<()> {
+fn in_executor<F: Future<Output = ()> + 'static>(
+    make: impl FnOnce() -> F + Send + 'static,
+) -> JoinHandle<()> {
     std::thread::spawn(|| {
-        let executor = crate::runtime::node::executor(glommio::Placement::Unbound).make().unwrap();
+        let executor = crate::runtime::node::executor(glommio::Placement::Unbound)
+            .make()
+            .unwrap();
         executor.run(async move { make().await });
     })
 }
 
 fn small_ring(doorbell: Doorbell) -> Ring {
-    let config = RingConfig { receive_buffers: 8, receive_buffer_bytes: 4096, ..RingConfig::default() };
+    let config = RingConfig {
+        receive_buffers: 8,
+        receive_buffer_bytes: 4096,
+        ..RingConfig::default()
+    };
     Ring::new(&config, doorbell, &[]).unwrap()
 }
 
@@ -42,7 +50,10 @@ async fn next(ring: &mut Ring) -> Completion {
         match ring.next_completion() {
             Some(Completion::Woken) => {}
             Some(event) => return event,
-            None => ring.turn(Sleep::AtMost(Duration::from_secs(1)), || false).await,
+            None => {
+                ring.turn(Sleep::AtMost(Duration::from_secs(1)), || false)
+                    .await
+            }
         }
         assert!(Instant::now() < deadline, "an event is due");
     }
@@ -53,13 +64,22 @@ async fn pair(ring: &mut Ring) -> (SocketId, TcpStream) {
     let (descriptor, address) = listener();
     let listener = ring.listen(descriptor);
     let client = TcpStream::connect(address).unwrap();
-    let Completion::Accepted { socket, .. } = next(ring).await else { panic!("a connection arrives") };
+    let Completion::Accepted { socket, .. } = next(ring).await else {
+        panic!("a connection arrives")
+    };
     ring.stop_listening(listener);
-    let Completion::ListenerClosed { .. } = next(ring).await else { panic!("the listener closes") };
-    assert!(TcpStream::connect(address).is_err(), "a closed listener refuses");
+    let Completion::ListenerClosed { .. } = next(ring).await else {
+        panic!("the listener closes")
+    };
+    assert!(
+        TcpStream::connect(address).is_err(),
+        "a closed listener refuses"
+    );
     (ring.attach(socket), client)
 }
 
 fn pattern(bytes: usize) -> Vec<u8> {
-    (0..bytes).map(|index| (index * 31 + index / 4096) as u8).collect()
+    (0..bytes)
+        .map(|index| (index * 31 + index / 4096) as u8)
+        .collect()
 }

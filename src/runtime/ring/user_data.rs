@@ -52,7 +52,11 @@ pub(super) fn pack(kind: Kind, generation: u32, index: u32) -> u64 {
 /// On a kind that the ring never submitted: memory shared with the kernel is damaged.
 pub(super) fn unpack(user_data: u64) -> (Kind, u32, u32) {
     let kind = KINDS[((user_data >> 56) as usize).wrapping_sub(1)];
-    (kind, (user_data >> 32) as u32 & GENERATION_MASK, user_data as u32)
+    (
+        kind,
+        (user_data >> 32) as u32 & GENERATION_MASK,
+        user_data as u32,
+    )
 }
 
 #[cfg(test)]
@@ -63,7 +67,10 @@ mod tests {
     fn every_kind_survives_the_round_trip() {
         for (position, kind) in KINDS.into_iter().enumerate() {
             assert_eq!(kind as usize, position + 1);
-            assert_eq!(unpack(pack(kind, GENERATION_MASK, u32::MAX)), (kind, GENERATION_MASK, u32::MAX));
+            assert_eq!(
+                unpack(pack(kind, GENERATION_MASK, u32::MAX)),
+                (kind, GENERATION_MASK, u32::MAX)
+            );
             assert_eq!(unpack(pack(kind, 0, 7)), (kind, 0, 7));
         }
     }

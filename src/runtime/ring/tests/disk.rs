@@ -7,7 +7,11 @@ use std::path::PathBuf;
 
 /// A file on a disk that takes O_DIRECT: the build's own folder is on one where a temporary folder may be in memory.
 fn path(name: &str) -> PathBuf {
-    let folder = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let folder = std::env::current_exe()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .to_owned();
     folder.join(format!("ring-test-{name}-{}", std::process::id()))
 }
 
@@ -19,7 +23,11 @@ fn writes_are_there_and_failures_are_told() {
         let mut ring = small_ring(Doorbell::new().unwrap());
         let open = |write| {
             let mut options = OpenOptions::new();
-            options.read(true).write(write).create(write).custom_flags(libc::O_DIRECT);
+            options
+                .read(true)
+                .write(write)
+                .create(write)
+                .custom_flags(libc::O_DIRECT);
             Rc::new(options.open(&named).unwrap())
         };
         let file = open(true);
@@ -31,7 +39,12 @@ fn writes_are_there_and_failures_are_told() {
             buffer.pad_to_multiple(4096);
             let length = buffer.len();
             ring.write_log(&file, round * 4096, buffer, round);
-            let Completion::LogWritten { token, buffer: back, result } = next(&mut ring).await else {
+            let Completion::LogWritten {
+                token,
+                buffer: back,
+                result,
+            } = next(&mut ring).await
+            else {
                 panic!("a write ends")
             };
             result.unwrap();
@@ -39,14 +52,22 @@ fn writes_are_there_and_failures_are_told() {
             buffer = back;
         }
         let mut got = vec![0; 3_000_000];
-        std::fs::File::open(&named).unwrap().read_exact_at(&mut got, 19 * 4096).unwrap();
+        std::fs::File::open(&named)
+            .unwrap()
+            .read_exact_at(&mut got, 19 * 4096)
+            .unwrap();
         assert!(got == bytes[..3_000_000]);
 
         let read_only = open(false);
         buffer.clear();
         buffer.extend_from_slice(&[1; 512]);
         ring.write_log(&read_only, 0, buffer, 99);
-        let Completion::LogWritten { token: 99, result, .. } = next(&mut ring).await else { panic!("a write ends") };
+        let Completion::LogWritten {
+            token: 99, result, ..
+        } = next(&mut ring).await
+        else {
+            panic!("a write ends")
+        };
         assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EBADF));
     })
     .join()
@@ -61,7 +82,13 @@ fn a_ring_waits_for_a_write_when_it_is_dropped() {
     in_executor(move || async move {
         let mut ring = small_ring(Doorbell::new().unwrap());
         let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).custom_flags(libc::O_DIRECT).open(&named).unwrap();
+        let file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .custom_flags(libc::O_DIRECT)
+            .open(&named)
+            .unwrap();
         let file = Rc::new(file);
         for round in 0..8 {
             let mut buffer = AlignedBuffer::with_capacity(1 << 20);
@@ -70,7 +97,11 @@ fn a_ring_waits_for_a_write_when_it_is_dropped() {
         }
         ring.turn(Sleep::No, || false).await;
         drop(ring);
-        assert_eq!(Rc::strong_count(&file), 1, "nothing was leaked: all of it ended");
+        assert_eq!(
+            Rc::strong_count(&file),
+            1,
+            "nothing was leaked: all of it ended"
+        );
     })
     .join()
     .unwrap();
@@ -80,7 +111,13 @@ fn a_ring_waits_for_a_write_when_it_is_dropped() {
 #[test]
 fn cold_ranges_become_warm_and_a_nap_ends_for_them() {
     let path = path("cold");
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path).unwrap();
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&path)
+        .unwrap();
     let bytes = pattern(8 << 20);
     file.write_all_at(&bytes, 0).unwrap();
     file.sync_all().unwrap();
@@ -104,7 +141,10 @@ fn cold_ranges_become_warm_and_a_nap_ends_for_them() {
         while cold.outstanding() > 0 {
             while let Some(ColdDone { ticket, result }) = cold.next_done() {
                 result.unwrap();
-                assert!(!std::mem::replace(&mut done[ticket as usize], true), "once each");
+                assert!(
+                    !std::mem::replace(&mut done[ticket as usize], true),
+                    "once each"
+                );
                 let start = ticket as usize * 100_003;
                 assert!(is_resident(&map[start..start + 16_384]));
             }
@@ -139,7 +179,11 @@ fn is_resident(bytes: &[u8]) -> bool {
     let mut resident = vec![0u8; pages];
     // SAFETY: the range lies within a map, and the vector has a byte for each of its pages.
     let result = unsafe {
-        libc::mincore(bytes.as_ptr().sub(into_page).cast_mut().cast(), bytes.len() + into_page, resident.as_mut_ptr())
+        libc::mincore(
+            bytes.as_ptr().sub(into_page).cast_mut().cast(),
+            bytes.len() + into_page,
+            resident.as_mut_ptr(),
+        )
     };
     assert_eq!(result, 0);
     resident.iter().all(|page| page & 1 == 1)

@@ -20,7 +20,8 @@ async fn serve(ring: &mut Ring, listening: OwnedFd, stop: &StopRequest, pausing_
         if stopping && ring.sockets() == 0 {
             return echoed;
         }
-        ring.turn(Sleep::Forever, || stop.is_requested() && !stopping).await;
+        ring.turn(Sleep::Forever, || stop.is_requested() && !stopping)
+            .await;
         while let Some(event) = ring.next_completion() {
             match event {
                 Completion::Accepted { socket, .. } => {
@@ -39,7 +40,11 @@ async fn serve(ring: &mut Ring, listening: OwnedFd, stop: &StopRequest, pausing_
                     }
                 }
                 Completion::Paused { socket, .. } => ring.receive_into(socket, pool.take(), 1),
-                Completion::ReceivedInto { socket, buffer, received } => {
+                Completion::ReceivedInto {
+                    socket,
+                    buffer,
+                    received,
+                } => {
                     assert_eq!((received, buffer.len()), (1, 1));
                     let connection = connections.get_mut(socket).unwrap();
                     connection.output(&mut pool).extend_from_slice(&buffer);
@@ -53,7 +58,10 @@ async fn serve(ring: &mut Ring, listening: OwnedFd, stop: &StopRequest, pausing_
                 }
                 Completion::Sent { socket, buffer } => {
                     echoed += buffer.len() as u64;
-                    connections.get_mut(socket).unwrap().sent(buffer, 0, &mut pool);
+                    connections
+                        .get_mut(socket)
+                        .unwrap()
+                        .sent(buffer, 0, &mut pool);
                     dirty.push(socket);
                 }
                 Completion::SendFailed { socket, .. } => ring.close(socket),
@@ -66,7 +74,10 @@ async fn serve(ring: &mut Ring, listening: OwnedFd, stop: &StopRequest, pausing_
             }
         }
         for socket in dirty.drain(..) {
-            let Some(connection) = connections.get_mut(socket).filter(|_| ring.is_open(socket)) else { continue };
+            let Some(connection) = connections.get_mut(socket).filter(|_| ring.is_open(socket))
+            else {
+                continue;
+            };
             let sendable = connection.gathered_bytes();
             if let Some(buffer) = connection.take_sendable(sendable, &mut pool) {
                 ring.send(socket, buffer);
@@ -92,9 +103,16 @@ fn start(pausing_every: u64) -> Server {
     let stopping = stop.clone();
     let thread = in_executor(move || async move {
         let mut ring = small_ring(bell);
-        sender.send(serve(&mut ring, descriptor, &stopping, pausing_every).await).unwrap();
+        sender
+            .send(serve(&mut ring, descriptor, &stopping, pausing_every).await)
+            .unwrap();
     });
-    Server { address, stop, thread, echoed }
+    Server {
+        address,
+        stop,
+        thread,
+        echoed,
+    }
 }
 
 fn finish(server: Server) -> u64 {
@@ -110,7 +128,12 @@ fn exchange(address: SocketAddr, bytes: &[u8], piece_bytes: usize) {
     let reading = std::thread::spawn(move || {
         let mut got = Vec::new();
         reader.read_to_end(&mut got).unwrap();
-        assert!(got == expected, "{} of {} bytes came back", got.len(), expected.len());
+        assert!(
+            got == expected,
+            "{} of {} bytes came back",
+            got.len(),
+            expected.len()
+        );
     });
     for piece in bytes.chunks(piece_bytes) {
         stream.write_all(piece).unwrap();
@@ -123,20 +146,29 @@ fn exchange(address: SocketAddr, bytes: &[u8], piece_bytes: usize) {
 fn fifty_connections_with_few_buffers() {
     let server = start(0);
     let address = server.address;
-    let clients: Vec<_> =
-        (0..50).map(|number| std::thread::spawn(move || exchange(address, &pattern(200_000 + number), 7000))).collect();
+    let clients: Vec<_> = (0..50)
+        .map(|number| {
+            std::thread::spawn(move || exchange(address, &pattern(200_000 + number), 7000))
+        })
+        .collect();
     for client in clients {
         client.join().unwrap();
     }
-    assert_eq!(finish(server), (0..50).map(|number| 200_000 + number).sum::<u64>());
+    assert_eq!(
+        finish(server),
+        (0..50).map(|number| 200_000 + number).sum::<u64>()
+    );
 }
 
 #[test]
 fn pauses_and_direct_receives_keep_the_order() {
     let server = start(3);
     let address = server.address;
-    let clients: Vec<_> =
-        (0..8).map(|number| std::thread::spawn(move || exchange(address, &pattern(300_000 + number), 999))).collect();
+    let clients: Vec<_> = (0..8)
+        .map(|number| {
+            std::thread::spawn(move || exchange(address, &pattern(300_000 + number), 999))
+        })
+        .collect();
     for client in clients {
         client.join().unwrap();
     }
@@ -204,7 +236,10 @@ fn stops_under_load() {
         .collect();
     std::thread::sleep(Duration::from_millis(300));
     assert!(finish(server) > 0);
-    let rounds: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
+    let rounds: usize = clients
+        .into_iter()
+        .map(|client| client.join().unwrap())
+        .sum();
     assert!(rounds > 8, "there was load: {rounds}");
 }
 
@@ -217,7 +252,9 @@ fn a_ring_is_dropped_with_everything_in_flight() {
         let mut clients = Vec::new();
         for _ in 0..4 {
             clients.push(TcpStream::connect(address).unwrap());
-            let Completion::Accepted { socket, .. } = next(&mut ring).await else { panic!("a connection arrives") };
+            let Completion::Accepted { socket, .. } = next(&mut ring).await else {
+                panic!("a connection arrives")
+            };
             let socket = ring.attach(socket);
             ring.send(socket, vec![1; 32 << 20]);
             if clients.len() % 2 == 0 {
@@ -237,7 +274,9 @@ fn a_ring_is_dropped_with_everything_in_flight() {
         assert!(started.elapsed() < Duration::from_secs(5));
         for mut client in clients {
             // All descriptors were closed: the stream ends, orderly or not.
-            client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            client
+                .set_read_timeout(Some(Duration::from_secs(5)))
+                .unwrap();
             let mut rest = Vec::new();
             if let Err(error) = client.read_to_end(&mut rest) {
                 assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
@@ -257,16 +296,22 @@ fn held_buffers_starve_and_given_back_they_feed() {
         client.write_all(&pattern(100_000)).unwrap();
         let mut held = Vec::new();
         while held.len() < 8 {
-            let Completion::Received { bytes, .. } = next(&mut ring).await else { panic!("bytes arrive") };
+            let Completion::Received { bytes, .. } = next(&mut ring).await else {
+                panic!("bytes arrive")
+            };
             held.push(bytes);
         }
-        ring.turn(Sleep::AtMost(Duration::from_millis(20)), || false).await;
-        ring.turn(Sleep::AtMost(Duration::from_millis(20)), || false).await;
+        ring.turn(Sleep::AtMost(Duration::from_millis(20)), || false)
+            .await;
+        ring.turn(Sleep::AtMost(Duration::from_millis(20)), || false)
+            .await;
         assert!(ring.next_completion().is_none(), "all buffers are held");
         let mut got: Vec<u8> = held.iter().flat_map(|bytes| bytes.to_vec()).collect();
         drop(held);
         while got.len() < 100_000 {
-            let Completion::Received { bytes, .. } = next(&mut ring).await else { panic!("bytes arrive") };
+            let Completion::Received { bytes, .. } = next(&mut ring).await else {
+                panic!("bytes arrive")
+            };
             got.extend_from_slice(&bytes);
         }
         assert!(got == pattern(100_000));

@@ -3,7 +3,10 @@
 use super::*;
 
 fn thread_cpu_us() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: the structure outlives the call.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
     time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1000
@@ -17,7 +20,8 @@ fn an_idle_core_with_a_tick_uses_far_below_a_hundredth() {
         ring.receive(socket);
         let (started, cpu_us, mut turns) = (Instant::now(), thread_cpu_us(), 0);
         while started.elapsed() < Duration::from_secs(2) {
-            ring.turn(Sleep::AtMost(Duration::from_millis(100)), || false).await;
+            ring.turn(Sleep::AtMost(Duration::from_millis(100)), || false)
+                .await;
             assert!(ring.next_completion().is_none());
             turns += 1;
         }
@@ -39,10 +43,15 @@ fn a_deadline_is_kept_and_a_shorter_one_replaces_it() {
             let limit = Duration::from_millis(limit_ms);
             let started = Instant::now();
             while started.elapsed() < limit {
-                ring.turn(Sleep::AtMost(limit - started.elapsed()), || false).await;
+                ring.turn(Sleep::AtMost(limit - started.elapsed()), || false)
+                    .await;
                 while ring.next_completion().is_some() {}
             }
-            assert!(started.elapsed() < limit + Duration::from_millis(250), "{:?} for {limit:?}", started.elapsed());
+            assert!(
+                started.elapsed() < limit + Duration::from_millis(250),
+                "{:?} for {limit:?}",
+                started.elapsed()
+            );
         }
     })
     .join()
@@ -96,13 +105,21 @@ fn other_tasks_of_the_executor_run_while_the_foreground_is_busy_and_while_it_sle
             }
         })
         .detach();
-        for sleep in [Sleep::No, Sleep::AtMost(Duration::from_millis(100)), Sleep::AtMost(sleep::NAP)] {
+        for sleep in [
+            Sleep::No,
+            Sleep::AtMost(Duration::from_millis(100)),
+            Sleep::AtMost(sleep::NAP),
+        ] {
             let (before, started) = (ticks.get(), Instant::now());
             while started.elapsed() < Duration::from_millis(300) {
                 ring.turn(sleep, || false).await;
                 while ring.next_completion().is_some() {}
             }
-            assert!(ticks.get() > before + 10, "{sleep:?}: {} ticks", ticks.get() - before);
+            assert!(
+                ticks.get() > before + 10,
+                "{sleep:?}: {} ticks",
+                ticks.get() - before
+            );
         }
         running.set(false);
         background.await;

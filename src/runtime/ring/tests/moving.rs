@@ -8,18 +8,40 @@ use ringkeep_shards::ids::CoreId;
 const ROUNDS: u32 = 2000;
 
 /// Answers numbers of four bytes with the next one. After every few answers the connection goes to the other core.
-async fn serve(mut ring: Ring, mut mesh: Mesh<MovedConnection<u32>>, stop: StopRequest, first: Option<OwnedFd>) -> u64 {
+async fn serve(
+    mut ring: Ring,
+    mut mesh: Mesh<MovedConnection<u32>>,
+    stop: StopRequest,
+    first: Option<OwnedFd>,
+) -> u64 {
     let (mut connections, mut pool) = (Connections::<u32>::default(), Pool::default());
     let (mut arrived, mut leaving, mut moves) = (Vec::new(), None, 0);
     if let Some(descriptor) = first {
-        arrived.push(MovedConnection { descriptor, undecoded: Vec::new(), client: 0, traffic_bytes: (0, 0) });
+        arrived.push(MovedConnection {
+            descriptor,
+            undecoded: Vec::new(),
+            client: 0,
+            traffic_bytes: (0, 0),
+        });
     }
     loop {
         mesh.receive(|_, moved| arrived.push(moved));
         let mut ready = Vec::new();
-        for MovedConnection { descriptor, undecoded, client, traffic_bytes } in arrived.drain(..) {
+        for MovedConnection {
+            descriptor,
+            undecoded,
+            client,
+            traffic_bytes,
+        } in arrived.drain(..)
+        {
             let socket = ring.attach(descriptor);
-            connections.insert(Connection::from_moved(socket, undecoded, client, traffic_bytes, 0));
+            connections.insert(Connection::from_moved(
+                socket,
+                undecoded,
+                client,
+                traffic_bytes,
+                0,
+            ));
             ring.receive(socket);
             ready.push(socket);
         }
@@ -31,7 +53,10 @@ async fn serve(mut ring: Ring, mut mesh: Mesh<MovedConnection<u32>>, stop: StopR
                     ready.push(socket);
                 }
                 Completion::Sent { socket, buffer } => {
-                    connections.get_mut(socket).unwrap().sent(buffer, 0, &mut pool);
+                    connections
+                        .get_mut(socket)
+                        .unwrap()
+                        .sent(buffer, 0, &mut pool);
                     ready.push(socket);
                 }
                 Completion::Paused { socket, .. } => {
@@ -47,13 +72,22 @@ async fn serve(mut ring: Ring, mut mesh: Mesh<MovedConnection<u32>>, stop: StopR
             }
         }
         for socket in ready {
-            let Some(connection) = connections.get_mut(socket).filter(|_| ring.is_open(socket)) else { continue };
+            let Some(connection) = connections.get_mut(socket).filter(|_| ring.is_open(socket))
+            else {
+                continue;
+            };
             // A connection on its way answers no more here: what it gets goes along.
             if leaving.is_none() {
-                while let Some(number) = connection.undecoded().first_chunk::<4>().map(|bytes| u32::from_le_bytes(*bytes)) {
+                while let Some(number) = connection
+                    .undecoded()
+                    .first_chunk::<4>()
+                    .map(|bytes| u32::from_le_bytes(*bytes))
+                {
                     connection.consume(4, &mut pool);
                     connection.client += 1;
-                    connection.output(&mut pool).extend_from_slice(&(number + 1).to_le_bytes());
+                    connection
+                        .output(&mut pool)
+                        .extend_from_slice(&(number + 1).to_le_bytes());
                     if connection.client.is_multiple_of(5) {
                         ring.pause(socket);
                         leaving = Some((socket, false));
@@ -68,10 +102,14 @@ async fn serve(mut ring: Ring, mut mesh: Mesh<MovedConnection<u32>>, stop: StopR
             if let Some(buffer) = connection.take_sendable(gathered, &mut pool) {
                 ring.send(socket, buffer);
             }
-            if leaving == Some((socket, true)) && connection.is_flushed() && ring.is_at_rest(socket) {
+            if leaving == Some((socket, true)) && connection.is_flushed() && ring.is_at_rest(socket)
+            {
                 leaving = None;
                 let connection = connections.remove(socket).unwrap();
-                mesh.send(CoreId(1 - mesh.core().0), connection.into_moved(ring.release(socket)));
+                mesh.send(
+                    CoreId(1 - mesh.core().0),
+                    connection.into_moved(ring.release(socket)),
+                );
                 moves += 1;
             }
         }
@@ -79,7 +117,8 @@ async fn serve(mut ring: Ring, mut mesh: Mesh<MovedConnection<u32>>, stop: StopR
         if stop.is_requested() && ring.sockets() == 0 {
             return moves;
         }
-        ring.turn(Sleep::Forever, || mesh.has_inbound() || stop.is_requested()).await;
+        ring.turn(Sleep::Forever, || mesh.has_inbound() || stop.is_requested())
+            .await;
     }
 }
 
@@ -103,7 +142,9 @@ fn no_byte_is_lost_between_the_cores() {
             })
         })
         .collect();
-    client.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     let mut writer = client.try_clone().unwrap();
     // Pipelined, and cut at every place.
     let writing = std::thread::spawn(move || {
