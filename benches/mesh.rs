@@ -8,15 +8,20 @@ use std::time::Duration;
 use criterion::{Criterion, criterion_group, criterion_main};
 use ringkeep::runtime::doorbell::Doorbell;
 use ringkeep::runtime::mesh::Mesh;
-use ringkeep::runtime::node::{Node, allowed_cpus};
+use ringkeep::runtime::node::{CpuId, Node, allowed_cpus};
 use ringkeep::runtime::ring::{Ring, RingConfig, RingError, Sleep};
 use ringkeep_shards::ids::CoreId;
 
-/// A core that answers each message, on the second CPU that the process may use.
-fn answerer(mesh: Mesh<u64>, doorbell: Doorbell, stop: Arc<AtomicBool>, sleep: Sleep) -> Node {
-    let cpus = allowed_cpus().expect("the kernel tells the CPUs");
+/// A core that answers each message.
+fn answerer(
+    mesh: Mesh<u64>,
+    doorbell: Doorbell,
+    stop: Arc<AtomicBool>,
+    sleep: Sleep,
+    cpu: CpuId,
+) -> Node {
     let mesh = Mutex::new(Some(mesh));
-    Node::start(&[cpus[1 % cpus.len()]], move |_| {
+    Node::start(&[cpu], move |_| {
         let mut mesh = mesh.lock().expect("no panic").take().expect("one core");
         let (doorbell, stop) = (doorbell.clone(), Arc::clone(&stop));
         async move {
@@ -39,6 +44,10 @@ fn answerer(mesh: Mesh<u64>, doorbell: Doorbell, stop: Arc<AtomicBool>, sleep: S
 }
 
 fn hop(criterion: &mut Criterion) {
+    let cpus = allowed_cpus().expect("the kernel tells the CPUs");
+    // Two threads that share a CPU would measure the scheduler: making an executor pins its thread, which is all it is for.
+    let pin = glommio::LocalExecutorBuilder::new(glommio::Placement::Fixed(cpus[0].0));
+    let _pinned = pin.make().expect("an executor starts");
     for (name, sleep) in [
         ("awake", Sleep::No),
         ("napping", Sleep::AtMost(Duration::from_millis(1))),
@@ -53,7 +62,13 @@ fn hop(criterion: &mut Criterion) {
             ends.next().expect("two ends"),
         );
         let stop = Arc::new(AtomicBool::new(false));
-        let node = answerer(far, bells[1].clone(), Arc::clone(&stop), sleep);
+        let node = answerer(
+            far,
+            bells[1].clone(),
+            Arc::clone(&stop),
+            sleep,
+            cpus[1 % cpus.len()],
+        );
         criterion.bench_function(&format!("mesh/there and back/{name}"), |bencher| {
             bencher.iter(|| {
                 near.send(CoreId(1), 1);
