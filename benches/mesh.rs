@@ -1,26 +1,25 @@
 //! What a hop from core to core costs: a message there and one back, with both cores awake, and with the other one asleep.
 
 use std::hint::spin_loop;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ringkeep::runtime::doorbell::Doorbell;
 use ringkeep::runtime::mesh::Mesh;
-use ringkeep::runtime::node::{CpuId, allowed_cpus};
-use ringkeep::runtime::ring::{Ring, RingConfig, Sleep};
+use ringkeep::runtime::node::{CpuId, Node, allowed_cpus};
+use ringkeep::runtime::ring::{Ring, RingConfig, RingError, Sleep};
 use ringkeep_shards::ids::CoreId;
 
-/// A core that answers each message, on the second CPU that the process may use.
-fn answerer(mut mesh: Mesh<u64>, doorbell: Doorbell, stop: Arc<AtomicBool>, sleep: Sleep) -> impl FnOnce() {
-    let cpus = allowed_cpus().expect("the kernel tells the CPUs");
-    let CpuId(cpu) = cpus[1 % cpus.len()];
-    let executor = glommio::LocalExecutorBuilder::new(glommio::Placement::Fixed(cpu))
-        .io_memory(0)
-        .preempt_timer(Duration::from_millis(1))
-        .spawn(move || async move {
-            let mut ring = Ring::new(&RingConfig::default(), doorbell, &[]).expect("io_uring is there");
+/// A core that answers each message.
+fn answerer(mesh: Mesh<u64>, doorbell: Doorbell, stop: Arc<AtomicBool>, sleep: Sleep, cpu: CpuId) -> Node {
+    let mesh = Mutex::new(Some(mesh));
+    Node::start(&[cpu], move |_| {
+        let mut mesh = mesh.lock().expect("no panic").take().expect("one core");
+        let (doorbell, stop) = (doorbell.clone(), Arc::clone(&stop));
+        async move {
+            let mut ring = Ring::new(&RingConfig::default(), doorbell, &[])?;
             let mut answers = Vec::new();
             while !stop.load(Ordering::Relaxed) {
                 mesh.receive(|from, number| answers.push((from, number)));
@@ -31,18 +30,23 @@ fn answerer(mut mesh: Mesh<u64>, doorbell: Doorbell, stop: Arc<AtomicBool>, slee
                 ring.turn(sleep, || mesh.has_inbound() || stop.load(Ordering::SeqCst)).await;
                 while ring.next_completion().is_some() {}
             }
-        })
-        .expect("an executor starts");
-    move || executor.join().expect("the other core ends well")
+            Ok::<(), RingError>(())
+        }
+    })
+    .expect("an executor starts")
 }
 
 fn hop(criterion: &mut Criterion) {
+    let cpus = allowed_cpus().expect("the kernel tells the CPUs");
+    // Two threads that share a CPU would measure the scheduler: making an executor pins its thread, which is all it is for.
+    let pin = glommio::LocalExecutorBuilder::new(glommio::Placement::Fixed(cpus[0].0));
+    let _pinned = pin.make().expect("an executor starts");
     for (name, sleep) in [("awake", Sleep::No), ("napping", Sleep::AtMost(Duration::from_millis(1)))] {
         let bells = [Doorbell::new().expect("a descriptor"), Doorbell::new().expect("a descriptor")];
         let mut ends = Mesh::connect(&bells).into_iter();
         let (mut near, far) = (ends.next().expect("two ends"), ends.next().expect("two ends"));
         let stop = Arc::new(AtomicBool::new(false));
-        let join = answerer(far, bells[1].clone(), Arc::clone(&stop), sleep);
+        let node = answerer(far, bells[1].clone(), Arc::clone(&stop), sleep, cpus[1 % cpus.len()]);
         criterion.bench_function(&format!("mesh/there and back/{name}"), |bencher| {
             bencher.iter(|| {
                 near.send(CoreId(1), 1);
@@ -57,7 +61,7 @@ fn hop(criterion: &mut Criterion) {
         });
         stop.store(true, Ordering::SeqCst);
         bells[1].wake();
-        join();
+        node.join().expect("the other core ends well");
     }
     // The work alone, without another core's cache and without waiting.
     let bells = [Doorbell::new().expect("a descriptor"), Doorbell::new().expect("a descriptor")];

@@ -33,8 +33,12 @@ impl fmt::Display for ListenError {
             io::ErrorKind::AddrInUse => {
                 write!(f, "port {} on {} is in use: is another server running?", address.port(), address.ip())
             }
-            io::ErrorKind::AddrNotAvailable => write!(f, "{} is not an address of this machine", address.ip()),
-            io::ErrorKind::PermissionDenied => write!(f, "port {} is reserved for the superuser", address.port()),
+            io::ErrorKind::AddrNotAvailable => {
+                write!(f, "{} is not an address of this machine", address.ip())
+            }
+            io::ErrorKind::PermissionDenied => {
+                write!(f, "port {} is reserved for the superuser", address.port())
+            }
             _ => write!(f, "cannot listen on {address}: {error}"),
         }
     }

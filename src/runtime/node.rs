@@ -1,10 +1,16 @@
 //! The cores of a node: one executor each, pinned, started and ended together.
+//!
+//! A fault of glommio 0.9 is stepped around here and in `ring::sleep`. Its loop polls I/O, arms the preemption timer, and runs
+//! the task queues. When the timer fires in between (the thread was descheduled for that long), it runs nothing, takes the
+//! queues for empty and parks, though a task is ready; only a foreign event wakes it again. So the timer is set beyond what a
+//! scheduler does, nobody may count on `yield_if_needed`, and a timer of every executor rouses it once in a while.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::task::Poll;
@@ -19,8 +25,12 @@ use super::sys;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct CpuId(pub usize);
 
-/// How often an executor's other tasks get their turn while the foreground is busy.
-const PREEMPT_INTERVAL: Duration = Duration::from_millis(1);
+/// When an executor's own preemption timer fires; see the module. Foreground and background tasks make way by themselves:
+/// by awaiting I/O or a timer about every millisecond.
+const PREEMPT_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often an executor is roused, should it have parked with a task ready to run.
+const ROUSE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Memory that an executor registers with the kernel for its own file I/O, three times over. Sockets and logs do not use it.
 const EXECUTOR_IO_BYTES: usize = 256 << 10;
@@ -104,11 +114,8 @@ impl Node {
         for (index, cpu) in cpus.iter().enumerate() {
             let core = CoreId(index as u16);
             let (make, end) = (Arc::clone(&make), CoreEnd { core, sender: sender.clone() });
-            let handle = LocalExecutorBuilder::new(Placement::Fixed(cpu.0))
+            let handle = executor(Placement::Fixed(cpu.0))
                 .name(&format!("core-{core}"))
-                .io_memory(EXECUTOR_IO_BYTES)
-                .preempt_timer(PREEMPT_INTERVAL)
-                .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
                 .spawn(move || {
                     CORE_END.with_borrow_mut(|slot| *slot = Some(end));
                     guarded(core, make)
@@ -140,6 +147,21 @@ impl Node {
     }
 }
 
+/// An executor as the ring needs it; see the module.
+pub(super) fn executor(placement: Placement) -> LocalExecutorBuilder {
+    LocalExecutorBuilder::new(placement)
+        .io_memory(EXECUTOR_IO_BYTES)
+        .preempt_timer(PREEMPT_INTERVAL)
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(1))
+}
+
+/// Rouses the executor once in a while, until the flag is cleared.
+async fn rouse(running: Rc<Cell<bool>>) {
+    while running.get() {
+        glommio::timer::sleep(ROUSE_INTERVAL).await;
+    }
+}
+
 /// Announces a core's end when it is dropped: with its thread, or with the closure of an executor that was never made.
 struct CoreEnd {
     core: CoreId,
@@ -163,8 +185,10 @@ where
     F: Future<Output = Result<(), E>>,
     E: fmt::Display,
 {
+    let running = Rc::new(Cell::new(true));
+    glommio::spawn_local(rouse(Rc::clone(&running))).detach();
     let mut future = Box::pin(async move { make(core).await });
-    std::future::poll_fn(move |context| {
+    let outcome = std::future::poll_fn(move |context| {
         // What the panic left half done is never looked at again.
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(Poll::Pending) => Poll::Pending,
@@ -181,7 +205,9 @@ where
             }
         }
     })
-    .await
+    .await;
+    running.set(false);
+    outcome
 }
 
 /// An executor's error with what to do about it.
@@ -208,7 +234,6 @@ fn explain(error: &str, cores: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::rc::Rc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn cpus(count: usize) -> Vec<CpuId> {

@@ -20,7 +20,7 @@ mod user_data;
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ pub use buffers::ProvidedBuffer;
 pub use cold::{COLD_IN_FLIGHT_MAX, ColdDone, ColdRing};
 pub use completion::{Completion, EndReason, ListenerId, SocketId};
 pub use setup::{RingConfig, RingError};
-pub use sleep::Sleep;
+pub use sleep::{NAP, Sleep, YIELD_INTERVAL};
 
 use ringkeep_shards::log::AlignedBuffer;
 
@@ -71,6 +71,8 @@ pub struct Ring {
     /// What queued timer operations point to; the kernel reads it during the call that submits them.
     timer_span: Box<Timespec>,
     napped_in_vain: bool,
+    /// When the executor's other tasks last had a chance to run.
+    yielded_at: Instant,
     counters: RingCounters,
 }
 
@@ -132,6 +134,7 @@ impl Ring {
             timer_expires: None,
             timer_span: Box::new(Timespec::new()),
             napped_in_vain: false,
+            yielded_at: Instant::now(),
             counters: RingCounters::default(),
         })
     }
@@ -338,7 +341,9 @@ impl Ring {
     /// the kernel has let go of them. No event of the socket comes out after this but [`Completion::Closed`].
     /// An id that is not valid any more is left alone.
     pub fn close(&mut self, socket: SocketId) {
-        let Some(state) = self.sockets.get_mut(socket) else { return };
+        let Some(state) = self.sockets.get_mut(socket) else {
+            return;
+        };
         if state.closing {
             return;
         }
@@ -347,7 +352,7 @@ impl Ring {
             self.deferred.push_back(Completion::Closed { socket });
             return;
         }
-        sys::shut_down(std::os::fd::AsFd::as_fd(&state.descriptor));
+        sys::shut_down(state.descriptor.as_fd());
         state.in_flight += 1;
         let target = CancelBuilder::fd(Fd(state.descriptor.as_raw_fd())).all();
         let cancel = opcode::AsyncCancel2::new(target).build().user_data(pack(
@@ -386,7 +391,8 @@ impl Ring {
     /// When the buffer is empty or longer than [`LOG_WRITE_BYTES_MAX`], or something is not a multiple of 512 bytes.
     pub fn write_log(&mut self, file: &Rc<File>, offset: u64, buffer: AlignedBuffer, token: u64) {
         assert!(!buffer.is_empty() && buffer.len() <= LOG_WRITE_BYTES_MAX, "a log write has a sane length");
-        assert!(buffer.len() % 512 == 0 && offset % 512 == 0, "a log write covers whole blocks");
+        let whole = buffer.len().is_multiple_of(512) && offset.is_multiple_of(512);
+        assert!(whole, "a log write covers whole blocks");
         let (start, length) = (buffer.as_ptr(), buffer.len() as u32);
         let index = self.log_writes.insert(LogWrite { buffer, token, _file: Rc::clone(file) });
         let write = opcode::Write::new(Fd(file.as_raw_fd()), start, length)

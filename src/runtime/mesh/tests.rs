@@ -112,9 +112,7 @@ fn a_million_messages_without_a_lost_wake_up() {
         let (end, bell) = (ends.next().unwrap(), bell.clone());
         let cpus = crate::runtime::sys::allowed_cpus().unwrap();
         let placement = glommio::Placement::Fixed(cpus[core % cpus.len()]);
-        let builder =
-            glommio::LocalExecutorBuilder::new(placement).io_memory(0).preempt_timer(Duration::from_millis(1));
-        threads.push(builder.spawn(move || stress(end, bell, core == 0)).unwrap());
+        threads.push(crate::runtime::node::executor(placement).spawn(move || stress(end, bell, core == 0)).unwrap());
     }
     for thread in threads {
         let (naps, sleeps) = thread.join().unwrap();

@@ -97,7 +97,9 @@ impl<M: AsRef<[u8]>> ColdRing<M> {
     fn submit_waiting(&mut self) {
         let mut queued = false;
         while self.in_flight.len() < COLD_IN_FLIGHT_MAX {
-            let Some(populating) = self.waiting.pop_front() else { break };
+            let Some(populating) = self.waiting.pop_front() else {
+                break;
+            };
             let bytes = &populating.map.as_ref()[populating.range.clone()];
             let into_page = bytes.as_ptr() as usize % PAGE_BYTES;
             let start = bytes.as_ptr().wrapping_sub(into_page);

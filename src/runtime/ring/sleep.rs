@@ -4,20 +4,29 @@
 //! [`NAP`]: under load it costs nothing, as the call is made anyhow. A nap in vain is followed by a *sleep*: the task
 //! waits for the doorbell through its executor, which then serves its other tasks and at last parks the thread.
 //! While a core naps its executor's other tasks wait, a nap at most.
+//!
+//! A busy core makes way for those tasks once in [`YIELD_INTERVAL`], by an I/O of the executor that ends at once. It must not
+//! be `glommio::yield_if_needed`: in glommio 0.9 an executor whose preemption timer fires just before it runs its queues
+//! takes them for empty and parks, with a task ready to run. See `runtime::node` for the rest of the cure.
 
-use std::os::fd::FromRawFd;
-use std::os::fd::IntoRawFd;
+use std::future::Future;
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd};
 use std::time::{Duration, Instant};
 
 use io_uring::opcode;
 use io_uring::types::{Fd, SubmitArgs, TimeoutFlags, Timespec};
 
 use super::Ring;
+use super::sockets::{Receiving, Socket};
 use super::user_data::{Kind, pack};
 use crate::runtime::doorbell::WaitingIn;
+use crate::runtime::sys;
 
 /// The longest wait in the ring itself.
 pub const NAP: Duration = Duration::from_millis(1);
+
+/// How long a busy core keeps its executor's other tasks waiting.
+pub const YIELD_INTERVAL: Duration = Duration::from_millis(1);
 
 /// `IORING_ENTER_GETEVENTS`: run what completed and hand it over.
 const GET_EVENTS: u32 = 1;
@@ -40,6 +49,11 @@ impl Ring {
     /// `has_work` is asked after the doorbell was told that the core waits, and must look at everything whose senders ring
     /// that bell. Other tasks of the executor run when their time has come. Call it inside a glommio executor.
     pub async fn turn(&mut self, sleep: Sleep, has_work: impl Fn() -> bool) {
+        if self.yielded_at.elapsed() >= YIELD_INTERVAL {
+            sys::signal_event(self.doorbell.executor_descriptor().as_fd());
+            self.executor_event().await;
+            self.yielded_at = Instant::now();
+        }
         self.arm_what_ended();
         let nothing_pending = self.deferred.is_empty() && self.reaped_next == self.reaped.len();
         if sleep == Sleep::No || !nothing_pending {
@@ -51,10 +65,7 @@ impl Ring {
             Sleep::AtMost(limit) => limit,
             _ => Duration::MAX,
         };
-        if limit != Duration::MAX {
-            // A wait in the ring itself is woken by everything that matters to this core; its executor has no other task.
-            self.nap(limit, &has_work);
-        } else if !self.napped_in_vain || limit <= NAP {
+        if !self.napped_in_vain || limit <= NAP {
             self.nap(limit.min(NAP), &has_work);
             // A limit within a nap is then over, which is no sign of idleness.
             self.napped_in_vain = self.reaped.is_empty() && limit > NAP;
@@ -91,17 +102,23 @@ impl Ring {
         self.enter(true);
         if self.reaped.is_empty() && !has_work() {
             self.counters.sleeps += 1;
-            let doorbell = &self.doorbell;
-            let file = self.executor_file.get_or_insert_with(|| {
-                let descriptor = doorbell.executor_descriptor().try_clone_to_owned().expect("a descriptor is left");
-                // SAFETY: the descriptor was made for this file, which closes it.
-                unsafe { glommio::io::BufferedFile::from_raw_fd(descriptor.into_raw_fd()) }
-            });
-            file.read_at(0, size_of::<u64>()).await.expect("an eventfd can be read");
+            self.executor_event().await;
+            self.yielded_at = Instant::now();
         }
         self.ring.completion().disable_eventfd();
         self.doorbell.end_wait();
         self.enter(true);
+    }
+
+    /// Waits in the executor until its eventfd was signalled since it was last read.
+    fn executor_event(&mut self) -> impl Future<Output = ()> {
+        let doorbell = &self.doorbell;
+        let file = self.executor_file.get_or_insert_with(|| {
+            let descriptor = doorbell.executor_descriptor().try_clone_to_owned().expect("a descriptor is left");
+            // SAFETY: the descriptor was made for this file, which closes it.
+            unsafe { glommio::io::BufferedFile::from_raw_fd(descriptor.into_raw_fd()) }
+        });
+        async { drop(file.read_at(0, size_of::<u64>()).await.expect("an eventfd can be read")) }
     }
 
     /// One timer serves all sleeps: when it fires too early the core looks around and sleeps again.
@@ -126,7 +143,7 @@ impl Ring {
     fn arm_what_ended(&mut self) {
         if !self.doorbell_armed {
             self.doorbell_armed = true;
-            let descriptor = std::os::fd::AsRawFd::as_raw_fd(&self.doorbell.ring_descriptor());
+            let descriptor = self.doorbell.ring_descriptor().as_raw_fd();
             let poll = opcode::PollAdd::new(Fd(descriptor), libc::POLLIN as u32).multi(true).build().user_data(pack(
                 Kind::Doorbell,
                 0,
@@ -137,7 +154,7 @@ impl Ring {
         }
         if !self.starved.is_empty() && !self.buffers.is_exhausted() {
             for socket in std::mem::take(&mut self.starved) {
-                let starved = |state: &super::sockets::Socket| matches!(state.receiving, super::Receiving::Starved);
+                let starved = |state: &Socket| matches!(state.receiving, Receiving::Starved);
                 if self.sockets.get(socket).is_some_and(starved) {
                     self.arm_receive(socket);
                 }

@@ -19,8 +19,7 @@ mod moving;
 
 fn in_executor<F: Future<Output = ()> + 'static>(make: impl FnOnce() -> F + Send + 'static) -> JoinHandle<()> {
     std::thread::spawn(|| {
-        let builder = glommio::LocalExecutorBuilder::new(glommio::Placement::Unbound);
-        let executor = builder.io_memory(0).preempt_timer(Duration::from_millis(1)).make().unwrap();
+        let executor = crate::runtime::node::executor(glommio::Placement::Unbound).make().unwrap();
         executor.run(async move { make().await });
     })
 }

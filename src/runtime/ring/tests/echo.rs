@@ -66,7 +66,9 @@ async fn serve(ring: &mut Ring, listening: OwnedFd, stop: &StopRequest, pausing_
             }
         }
         for socket in dirty.drain(..) {
-            let Some(connection) = connections.get_mut(socket).filter(|_| ring.is_open(socket)) else { continue };
+            let Some(connection) = connections.get_mut(socket).filter(|_| ring.is_open(socket)) else {
+                continue;
+            };
             let sendable = connection.gathered_bytes();
             if let Some(buffer) = connection.take_sendable(sendable, &mut pool) {
                 ring.send(socket, buffer);
@@ -87,7 +89,7 @@ struct Server {
 fn start(pausing_every: u64) -> Server {
     let (descriptor, address) = listener();
     let bell = Doorbell::new().unwrap();
-    let stop = StopRequest::new(&[bell.clone()]);
+    let stop = StopRequest::new(std::slice::from_ref(&bell));
     let (sender, echoed): (Sender<u64>, _) = channel();
     let stopping = stop.clone();
     let thread = in_executor(move || async move {

@@ -52,7 +52,7 @@ fn a_deadline_is_kept_and_a_shorter_one_replaces_it() {
 #[test]
 fn a_sleeper_wakes_for_bytes_for_the_bell_and_for_a_stop() {
     let bell = Doorbell::new().unwrap();
-    let stop = StopRequest::new(&[bell.clone()]);
+    let stop = StopRequest::new(std::slice::from_ref(&bell));
     let stopping = stop.clone();
     let (sender, clients) = channel();
     let thread = in_executor(move || async move {

@@ -47,7 +47,9 @@ async fn serve(mut ring: Ring, mut mesh: Mesh<MovedConnection<u32>>, stop: StopR
             }
         }
         for socket in ready {
-            let Some(connection) = connections.get_mut(socket).filter(|_| ring.is_open(socket)) else { continue };
+            let Some(connection) = connections.get_mut(socket).filter(|_| ring.is_open(socket)) else {
+                continue;
+            };
             // A connection on its way answers no more here: what it gets goes along.
             if leaving.is_none() {
                 while let Some(number) =
