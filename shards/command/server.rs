@@ -75,7 +75,6 @@ pub const COMMANDS: &[Command] = &[
             row("script|load", 3, flag::NOSCRIPT | flag::STALE),
         ],
     ),
-    row("time", 1, flag::LOADING | flag::STALE | flag::FAST),
     row("lastsave", 1, flag::LOADING | flag::STALE | flag::FAST),
     row("save", 1, CHECKPOINT | flag::NO_MULTI),
     row("bgsave", -1, CHECKPOINT),

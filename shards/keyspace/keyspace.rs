@@ -882,6 +882,21 @@ impl Keyspace {
         self.batch_timestamp
     }
 
+    /// What a key held at a pin: the oldest version that was displaced after it, or the tip.
+    pub fn at(&self, db: DatabaseIndex, key: &[u8], start: Timestamp) -> Version {
+        let database = &self.databases[usize::from(db)];
+        let hash = database.table.hash(key);
+        let chain = database.versions.find(hash, key).and_then(|chain| chain.at(start));
+        let root = database.roots.iter().find(|(displaced, _)| *displaced > start);
+        let held = |table: &Table<Entry>| table.find(hash, key).map(|entry| (entry.value.clone(), entry.expires_ms));
+        match (chain, root) {
+            (Some((displaced, version)), Some((flushed, _))) if displaced <= flushed => version.clone(),
+            (_, Some((_, table))) => held(table),
+            (Some((_, version)), None) => version.clone(),
+            (None, None) => held(&database.table),
+        }
+    }
+
     /// Ends a pin; the versions that only it needed go.
     pub fn unpin(&mut self, pin: Timestamp) {
         let Some(count) = self.pins.get_mut(&pin) else { return };

@@ -6,6 +6,8 @@ mod entry;
 #[allow(clippy::module_inception, reason = "the room is named after its main noun")]
 mod keyspace;
 mod large;
+#[cfg(test)]
+mod pin_tests;
 mod schedule;
 mod table;
 #[cfg(test)]
@@ -23,3 +25,4 @@ pub use large::{LargeString, Place, SegmentBytes};
 pub use table::{Keyed, SCAN_POSITIONS, SCAN_SHIFT, Table, hash_key};
 pub use text::Text;
 pub use value::{ColdRange, Segments, StringBytes, Value, canonical_integer};
+pub use versions::Version;

@@ -76,12 +76,6 @@ impl Engine {
             "shutdown" => super::shutdown::run(asked),
             "save" | "bgsave" => super::checkpoint::save(asked, name),
             "lastsave" => super::checkpoint::lastsave(asked),
-            "time" => asked.reply(|_, _, reply| {
-                let now = super::process::unix_time();
-                reply.array(2);
-                reply.bulk(now.as_secs().to_string().as_bytes());
-                reply.bulk(now.subsec_micros().to_string().as_bytes());
-            }),
             _ => return false,
         }
         true
