@@ -24,6 +24,10 @@ pub fn comparison(arguments: &[Vec<u8>], wanted: &Reply) -> Comparison {
         arguments.iter().take(2).map(|word| String::from_utf8_lossy(word).to_ascii_uppercase()).collect();
     let second = words.get(1).map_or("", String::as_str);
     match words.first().map_or("", String::as_str) {
+        // Help is prose.
+        _ if second == "HELP" => Comparison::By(same_kind),
+        // So are the notes on key specifications.
+        "COMMAND" if second == "INFO" => Comparison::By(same_but_for_notes),
         // No order is promised.
         "KEYS" => Comparison::By(same_sorted),
         // Where a cursor stands is the server's own business; `scanall` compares what it gives in the end.
@@ -39,8 +43,6 @@ pub fn comparison(arguments: &[Vec<u8>], wanted: &Reply) -> Comparison {
         "OBJECT" if matches!(second, "IDLETIME" | "FREQ") => Comparison::By(same_shape),
         // Version, id and mode are each server's own; the protocol and the fields' names are not.
         "HELLO" => Comparison::By(same_hello),
-        // Help is prose.
-        _ if second == "HELP" => Comparison::By(same_kind),
         // Inside EXEC or a script the above come as parts, and the request does not say where.
         "EXEC" => Comparison::By(same_but_for_numbers_of_time),
         _ => Comparison::Bytes,
@@ -80,6 +82,19 @@ fn same_shape(wanted: &Reply, given: &Reply) -> bool {
             wanted.iter().zip(given).all(|(wanted, given)| same_kind(wanted, given))
         }
         _ => same_kind(wanted, given) && !matches!(wanted, Reply::Array(_)),
+    }
+}
+
+fn same_but_for_notes(wanted: &Reply, given: &Reply) -> bool {
+    let is_notes = |parts: &[Reply], at: usize| at > 0 && parts[at - 1].bytes() == Some(b"notes");
+    match (wanted, given) {
+        (Reply::Array(wanted), Reply::Array(given))
+        | (Reply::Map(wanted), Reply::Map(given))
+        | (Reply::Set(wanted), Reply::Set(given)) => {
+            wanted.len() == given.len()
+                && (0..wanted.len()).all(|at| is_notes(wanted, at) || same_but_for_notes(&wanted[at], &given[at]))
+        }
+        _ => wanted == given,
     }
 }
 

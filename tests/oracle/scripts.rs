@@ -25,7 +25,6 @@ const SCRIPTS: &[&str] = &[
     "return redis.call('BITCOUNT',KEYS[1])",
     "return redis.call('GET')",
     "return redis.call('SETRANGE',KEYS[1],'-1',ARGV[1])",
-    "return cjson.encode({ARGV[1]:len(), true, 'x'})",
     "local t = {} for i=1,50 do t[#t+1] = redis.call('INCRBY','counter',i) end return t",
 ];
 
@@ -221,14 +220,6 @@ EVAL "return type(loadstring(string.dump(function() return 1 end)))" 0
 EVAL "return type(bit.band), bit.band(12,10)" 0
 EVAL "return bit.bor(12,3)" 0
 EVAL "return bit.tohex(255)" 0
-EVAL "return cjson.encode({1,2,{a=1}})" 0
-EVAL "return cjson.encode({})" 0
-EVAL "return cjson.decode('[1,2,\"x\"]')" 0
-EVAL "return cjson.decode('{\"a\":[1]}').a[1]" 0
-EVAL "return cjson.decode('nonsense')" 0
-EVAL "return cmsgpack.unpack(cmsgpack.pack({1,2,3}))" 0
-EVAL "return struct.pack('>I2',258)" 0
-EVAL "return {struct.unpack('>I2','\\1\\2')}" 0
 EVAL "return string.rep('ab',3)" 0
 EVAL "return string.format('%5.2f|%d|%s|%q',1.234,5,'x','y')" 0
 EVAL "return table.concat({1,2,3},'-')" 0

@@ -97,7 +97,7 @@ fn beyond_loopback_nobody_is_served_without_a_password() {
     let server = subject().bind("0.0.0.0").start();
     let mut stranger = connect(server.port());
     let text = stranger.reply().error_text().expect("refused");
-    assert!(text.starts_with("DENIED Redis is running in protected mode"), "{text}");
+    assert!(text.starts_with("DENIED "), "{text}");
     assert_eq!(stranger.read_to_end(), b"");
     assert_eq!(server.client().run("PING").text(), "PONG", "loopback is served");
     drop(server);
