@@ -82,7 +82,7 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
         log_line::warning("the data directory's file system refuses direct I/O: log writes go through the page cache");
     }
     for &address in &addresses {
-        probe(address)?;
+        probe_patiently(address)?;
     }
     let cores = cpus.len().min(usize::from(identity.shards));
     let doorbells: Arc<[Doorbell]> = (0..cores).map(|_| Doorbell::new()).collect::<Result<Vec<_>, _>>()?.into();
@@ -118,6 +118,20 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
     node.join()?;
     log_line::notice("stopped; everything owed was sent and is on disk");
     Ok(())
+}
+
+/// Probes an address. The kernel lets go of a killed server's listeners a moment after its process: that moment is waited for.
+fn probe_patiently(address: SocketAddr) -> Result<(), Box<dyn Error>> {
+    let deadline = Instant::now() + Duration::from_secs(1);
+    loop {
+        match probe(address) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.error.kind() == std::io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// The addresses of the base port.
