@@ -125,7 +125,12 @@ impl Session {
     #[inline]
     pub fn admit(&mut self, arguments: &[&[u8]], reply: &mut dyn ReplySink) -> Admission {
         let Some(command) = table::find(arguments[0]) else {
-            return self.refuse(reply, &unknown_command(arguments));
+            if arguments[0].eq_ignore_ascii_case(b"post") || arguments[0].eq_ignore_ascii_case(b"host:") {
+                // A web browser that was tricked into talking to this port.
+                self.closing = true;
+                return Admission::Refused;
+            }
+            return self.refuse_bytes(reply, &unknown_command(arguments));
         };
         let command = if command.subcommands.is_empty() || arguments.len() == 1 {
             command
@@ -140,6 +145,11 @@ impl Session {
         };
         if !command.arity_fits(arguments.len()) {
             let name = command.name;
+            if name == "exec" {
+                self.transaction = None;
+                reply.error("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
+                return Admission::Refused;
+            }
             return self.refuse(reply, &format!("ERR wrong number of arguments for '{name}' command"));
         }
         if !self.authenticated && !command.is(flag::NO_AUTH) {
@@ -184,6 +194,19 @@ impl Session {
         Admission::Refused
     }
 
+    /// Refuses with a text that may hold any bytes: line breaks in it become spaces.
+    fn refuse_bytes(&mut self, reply: &mut dyn ReplySink, text: &[u8]) -> Admission {
+        if let Some(queue) = &mut self.transaction {
+            queue.aborted = true;
+        }
+        let mut error = Vec::with_capacity(text.len() + 3);
+        error.push(b'-');
+        error.extend(text.iter().map(|&byte| if byte == b'\r' || byte == b'\n' { b' ' } else { byte }));
+        error.extend_from_slice(b"\r\n");
+        reply.encoded(&error);
+        Admission::Refused
+    }
+
     /// Moves CLIENT REPLY's mode on to the next command; whether this command's reply is sent.
     #[inline]
     pub fn take_reply_mode(&mut self) -> bool {
@@ -205,10 +228,14 @@ impl Session {
 /// Redis shows at most 128 bytes of a name and of the arguments.
 const SHOWN_BYTES_MAX: usize = 128;
 
-fn unknown_command(arguments: &[&[u8]]) -> String {
-    let shown = |bytes: &[u8], max: usize| String::from_utf8_lossy(&bytes[..bytes.len().min(max)]).into_owned();
-    let mut text =
-        format!("ERR unknown command '{}', with args beginning with: ", shown(arguments[0], SHOWN_BYTES_MAX));
+fn unknown_command(arguments: &[&[u8]]) -> Vec<u8> {
+    // Redis prints these as C strings: what follows a NUL is not shown.
+    let shown = |bytes: &[u8], max: usize| -> Vec<u8> {
+        bytes[..bytes.len().min(max)].iter().copied().take_while(|&byte| byte != 0).collect()
+    };
+    let mut text = b"ERR unknown command '".to_vec();
+    text.extend(shown(arguments[0], SHOWN_BYTES_MAX));
+    text.extend_from_slice(b"', with args beginning with: ");
     let mut bytes = 0;
     for argument in &arguments[1..] {
         if bytes >= SHOWN_BYTES_MAX {
@@ -216,7 +243,9 @@ fn unknown_command(arguments: &[&[u8]]) -> String {
         }
         let part = shown(argument, SHOWN_BYTES_MAX - bytes);
         bytes += part.len() + 3;
-        text.push_str(&format!("'{part}' "));
+        text.push(b'\'');
+        text.extend(part);
+        text.extend_from_slice(b"' ");
     }
     text
 }

@@ -168,7 +168,7 @@ fn assert_scheduled(keyspace: &mut Keyspace) {
 fn close_and_apply(keyspace: &mut Keyspace, follower: &mut Keyspace) {
     let Some(closed) = keyspace.close_batch() else { return };
     let mut position = 0;
-    let mut effects = Effects::new(&closed.body);
+    let (_, mut effects) = Effects::of_body(&closed.body).unwrap();
     while let Some(effect) = effects.next() {
         follower.apply(effect.unwrap(), None, &NoSegments);
         position = effects.position();

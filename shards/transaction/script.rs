@@ -84,6 +84,9 @@ impl ScriptHost for Host<'_> {
     fn begin(&mut self, flags: ScriptFlags, read_only: bool) -> Result<(), &'static str> {
         self.read_only = read_only || flags.no_writes;
         self.allow_oom = flags.allow_oom;
+        if read_only && flags.declared && !flags.no_writes {
+            return Err("ERR Can not execute a script with write flag using *_ro command.");
+        }
         if flags.declared && !flags.no_writes && !flags.allow_oom && self.over_memory() {
             return Err("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'");
         }

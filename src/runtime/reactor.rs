@@ -201,8 +201,10 @@ impl Reactor {
             }
             Completion::ReceiveEnded { socket, .. } => {
                 if let Some(connection) = self.connections.get_mut(socket) {
+                    // What was asked before the end is answered; half a request is nothing.
                     connection.client.state.ended = true;
-                    self.leave(socket);
+                    connection.client.state.session.closing = true;
+                    self.flush(socket);
                 }
             }
             Completion::SendFailed { socket, .. } => self.leave(socket),

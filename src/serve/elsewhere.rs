@@ -325,6 +325,11 @@ impl Engine {
                         return Err(CROSS_SHARD_EXEC.to_owned());
                     }
                 }
+                Run::Connection if command.name == "unwatch" => {
+                    // EXEC has ended the watches already.
+                    items.push(ExecItem::Reply(b"+OK\r\n".to_vec()));
+                    continue;
+                }
                 Run::Connection => {
                     let mut bytes = Vec::new();
                     let mut reply = WireReply::new(&mut bytes, session.protocol);
