@@ -120,7 +120,12 @@ fn collect(root: &Path, inside: &Path, files: &mut BTreeMap<PathBuf, Content>) {
             collect(root, &path, files);
             continue;
         }
-        let file = File::open(entry.path()).expect("open a file");
+        let file = match File::open(entry.path()) {
+            Ok(file) => file,
+            // A running server renames what it has prepared: this was listed under its old name.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => panic!("open {}: {error}", entry.path().display()),
+        };
         let length = file.metadata().expect("length of a file").len();
         let mut pages = BTreeMap::new();
         let mut chunk = vec![0; 256 * PAGE_BYTES];
