@@ -89,8 +89,7 @@ pub fn open_lone(
         RecoveryError::Corruption(corruption) => OpenError::Corruption(corruption.to_string()),
         RecoveryError::Visitor(error) => error,
     })?;
-    let mut conf_state = ConfState::default();
-    conf_state.voters = vec![LONE_NODE];
+    let conf_state = ConfState { voters: vec![LONE_NODE], ..ConfState::default() };
     let group =
         Group::new(GroupStart { node: LONE_NODE, conf_state, hard_state, applied, entries: Vec::<Entry>::new() });
     let mut log = LogWriter::new(open.identity, open.log, recovered.resume.clone());

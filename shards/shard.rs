@@ -557,8 +557,7 @@ pub(crate) fn apply_entry(
 ) -> Batch {
     let (timestamp, mut effects) = Effects::of_body(body).expect("an entry's body begins with its timestamp");
     keyspace.advance_timestamp(timestamp);
-    loop {
-        let Some(effect) = effects.next() else { break };
+    while let Some(effect) = effects.next() {
         let effect = effect.expect("an entry's body holds effects");
         let value_place = match (&effect, place) {
             (Effect::Put { value, .. }, Some(place)) => {

@@ -241,11 +241,12 @@ impl Group {
     pub fn apply_members(&mut self, entry: &Entry) {
         use protobuf::Message as _;
         let mut change = raft::eraftpb::ConfChangeV2::default();
-        if entry.get_entry_type() == EntryType::EntryConfChangeV2 && change.merge_from_bytes(&entry.data).is_ok() {
-            if let Ok(conf_state) = self.node.apply_conf_change(&change) {
-                self.lone = conf_state.voters == [self.node.raft.id];
-                self.node.mut_store().set_conf_state(conf_state);
-            }
+        if entry.get_entry_type() == EntryType::EntryConfChangeV2
+            && change.merge_from_bytes(&entry.data).is_ok()
+            && let Ok(conf_state) = self.node.apply_conf_change(&change)
+        {
+            self.lone = conf_state.voters == [self.node.raft.id];
+            self.node.mut_store().set_conf_state(conf_state);
         }
     }
 
@@ -308,9 +309,5 @@ fn encode_hard_state(hard_state: &HardState) -> Vec<u8> {
 /// What [`encode_hard_state`] made; none for other bytes.
 pub fn decode_hard_state(bytes: &[u8]) -> Option<HardState> {
     let number = |n: usize| Some(u64::from_le_bytes(*bytes.get(n * 8..)?.first_chunk()?));
-    let mut hard_state = HardState::default();
-    hard_state.term = number(0)?;
-    hard_state.vote = number(1)?;
-    hard_state.commit = number(2)?;
-    Some(hard_state)
+    Some(HardState { term: number(0)?, vote: number(1)?, commit: number(2)?, ..HardState::default() })
 }

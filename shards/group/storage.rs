@@ -136,11 +136,7 @@ mod tests {
     use super::*;
 
     fn entry(index: u64, term: u64) -> Entry {
-        let mut entry = Entry::default();
-        entry.index = index;
-        entry.term = term;
-        entry.data = vec![0; 10].into();
-        entry
+        Entry { index, term, data: vec![0; 10].into(), ..Entry::default() }
     }
 
     #[test]

@@ -587,10 +587,10 @@ impl Keyspace {
         while self.kept.front().is_some_and(|&(kept, _)| kept <= batch) {
             let (_, mut undo) = self.kept.pop_front().expect("its front was just looked at");
             for undo in undo.drain(..) {
-                if let Inverse::Root { root, .. } = undo.inverse {
-                    if let Ok(table) = Rc::try_unwrap(root.table) {
-                        self.garbage.push(table);
-                    }
+                if let Inverse::Root { root, .. } = undo.inverse
+                    && let Ok(table) = Rc::try_unwrap(root.table)
+                {
+                    self.garbage.push(table);
                 }
             }
             if self.spare_undo.len() < 4 {
@@ -691,10 +691,10 @@ impl Keyspace {
     /// Frees a slice of what flushes left behind; whether there is more.
     pub fn free_garbage(&mut self) -> bool {
         const SEGMENTS_PER_SLICE: usize = 8;
-        if let Some(table) = self.garbage.last_mut() {
-            if !table.free_some(SEGMENTS_PER_SLICE) {
-                self.garbage.pop();
-            }
+        if let Some(table) = self.garbage.last_mut()
+            && !table.free_some(SEGMENTS_PER_SLICE)
+        {
+            self.garbage.pop();
         }
         !self.garbage.is_empty()
     }

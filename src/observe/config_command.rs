@@ -51,7 +51,7 @@ fn asked_get(asked: Asked<'_>) {
 
 fn set(asked: Asked<'_>) {
     let words = &asked.list[2..];
-    if words.len() % 2 != 0 {
+    if !words.len().is_multiple_of(2) {
         return asked.error("ERR syntax error");
     }
     let pairs: Vec<(&[u8], &[u8])> = words.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();

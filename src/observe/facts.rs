@@ -91,7 +91,7 @@ impl ShardFacts {
     fn of(core: CoreId, local: &mut LocalShard, base: Baseline) -> Self {
         let (scripts, script_bytes) = (local.shard.scripts().len(), local.shard.scripts().memory_bytes());
         let (keyspace, group) = (local.shard.keyspace(), local.shard.group());
-        let databases = 0..DATABASES_MAX as u8;
+        let databases = 0..DATABASES_MAX;
         ShardFacts {
             shard: local.id,
             core,

@@ -88,7 +88,7 @@ impl TestNode {
 
     /// Carries messages and writes until nothing is left; the replies of each core's client.
     pub(super) fn finish(&mut self) -> Vec<String> {
-        while (0..self.engines.len()).fold(false, |moved, core| self.turn(core) || moved) {}
+        while (0..self.engines.len()).map(|core| usize::from(self.turn(core))).sum::<usize>() > 0 {}
         let taken = |(state, out): &mut (ClientState, Vec<u8>)| {
             assert!(state.waiting.is_none(), "every request is answered");
             state.gates = OutputQueue::default();

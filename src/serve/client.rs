@@ -81,6 +81,9 @@ pub struct Run {
     pub calls: Vec<OwnedCall>,
 }
 
+/// Writes a reply made of the data that all cores answered with.
+pub type FinishData = dyn FnOnce(&mut Engine, &mut ClientState, Vec<Box<dyn Any + Send>>, &mut Vec<u8>) + Send;
+
 /// What makes one reply of the parts' answers.
 pub enum Finish {
     /// The only part's reply.
@@ -92,7 +95,7 @@ pub enum Finish {
     /// WATCH: the numbers are remembered, the reply is OK.
     Watch,
     /// A function of the parts' data, which writes the reply.
-    Data(Box<dyn FnOnce(&mut Engine, &mut ClientState, Vec<Box<dyn Any + Send>>, &mut Vec<u8>) + Send>),
+    Data(Box<FinishData>),
 }
 
 /// A request that waits for answers.

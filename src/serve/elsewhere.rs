@@ -224,12 +224,12 @@ impl Engine {
         let mut parts: Vec<(ShardId, Vec<Vec<u8>>)> = Vec::new();
         for key in &list[1..] {
             let shard = self.map.shard_of(key);
-            if let Door::Shard(own) = state.session.door {
-                if shard != own {
-                    let text = self.moved_text(state, key, shard);
-                    WireReply::new(out, state.session.protocol).error(&text);
-                    return self.replied(state, out, start, before, None);
-                }
+            if let Door::Shard(own) = state.session.door
+                && shard != own
+            {
+                let text = self.moved_text(state, key, shard);
+                WireReply::new(out, state.session.protocol).error(&text);
+                return self.replied(state, out, start, before, None);
             }
             let known =
                 state.session.watched.iter().any(|(_, watched)| watched.db == state.session.db && watched.key == *key);

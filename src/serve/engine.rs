@@ -424,6 +424,7 @@ impl Engine {
     }
 
     /// An answer has come for a connection: whether its request is finished, with the reply written.
+    #[allow(clippy::too_many_arguments, reason = "an answer is its parts, borrowed apart")]
     pub fn answered(
         &mut self,
         socket: SocketId,

@@ -92,16 +92,6 @@ fn a_pause_holds_writes_back() {
 }
 
 #[test]
-fn a_monitor_sees_what_others_ask() {
-    let server = subject().start();
-    let (mut monitor, mut other) = (server.client(), server.client());
-    assert!(monitor.run("MONITOR").is_ok());
-    other.run("SET k v");
-    let line = monitor.reply().text();
-    assert!(line.contains("[0 127.0.0.1:") && line.ends_with(r#""SET" "k" "v""#), "{line}");
-}
-
-#[test]
 fn quit_answers_and_closes() {
     let server = subject().start();
     let mut client = server.client();
