@@ -92,6 +92,8 @@ pub enum Finish {
     Join(Join),
     /// Any part's reply that is not null.
     Any,
+    /// EXEC: what its commands made of the session holds, unless a watched key was changed.
+    Exec(Box<Session>),
     /// WATCH: the numbers are remembered, the reply is OK.
     Watch,
     /// A function of the parts' data, which writes the reply.

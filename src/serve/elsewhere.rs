@@ -269,13 +269,11 @@ impl Engine {
             }
             Ok((shard, items, session)) => {
                 let watches = std::mem::take(&mut state.session.watched).into_iter().map(|(_, key)| key).collect();
-                // A SELECT inside takes effect even if the transaction turns out to be nil only where the database stays the
-                // same; a changed watched key must not move the connection.
-                if let Some(session) = session {
-                    state.session = session;
-                    state.session.watched.clear();
-                }
-                self.wait_for(socket, state, shard, Work::Exec { items, watches });
+                let job = Job::new(shard, state.session.db, state.session.protocol, Work::Exec { items, watches });
+                let serial = state.wait(1, Finish::Exec(Box::new(session)));
+                self.mark_waiting_replies(state);
+                let ticket = self.ticket(socket, serial, 0);
+                self.give(ticket, job);
             }
         }
     }
@@ -287,7 +285,7 @@ impl Engine {
         socket: SocketId,
         state: &ClientState,
         commands: Vec<(&'static Command, Vec<Vec<u8>>)>,
-    ) -> Result<(ShardId, Vec<ExecItem>, Option<ringkeep_shards::command::Session>), String> {
+    ) -> Result<(ShardId, Vec<ExecItem>, ringkeep_shards::command::Session), String> {
         let mut shard = match state.session.door {
             Door::Shard(shard) => Some(shard),
             Door::Server if self.shard_count() == 1 => Some(ShardId(0)),
@@ -348,7 +346,8 @@ impl Engine {
             }
             items.push(ExecItem::Run { command, db: session.db, arguments });
         }
-        Ok((shard.unwrap_or(ShardId(0)), items, Some(session)))
+        session.watched.clear();
+        Ok((shard.unwrap_or(ShardId(0)), items, session))
     }
 
     fn moved_text(&self, state: &ClientState, key: &[u8], shard: ShardId) -> String {

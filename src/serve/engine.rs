@@ -223,7 +223,7 @@ impl Engine {
         state.gates.mark(out.len() - start, gate);
     }
 
-    fn mark_waiting_replies(&mut self, state: &mut ClientState) {
+    pub(super) fn mark_waiting_replies(&mut self, state: &mut ClientState) {
         let replies = state.session.take_reply_mode();
         if let Some(waiting) = &mut state.waiting {
             waiting.replies = replies;
@@ -470,6 +470,17 @@ impl Engine {
             Answer::Watched(_) | Answer::Data(_) => panic!("shards answer with replies"),
         };
         match waiting.finish {
+            Finish::Exec(session) => {
+                for part in parts {
+                    let reply = encoded(part);
+                    if reply != b"*-1\r\n" && reply != b"_\r\n" {
+                        let reply_mode = state.session.reply_mode;
+                        state.session = *session.clone();
+                        state.session.reply_mode = reply_mode;
+                    }
+                    out.extend_from_slice(&reply);
+                }
+            }
             Finish::Reply => parts.for_each(|part| out.extend_from_slice(&encoded(part))),
             Finish::Join(join) => {
                 let replies: Vec<Vec<u8>> = parts.map(encoded).collect();
