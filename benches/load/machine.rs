@@ -36,11 +36,22 @@ pub fn raise_open_files_limit() {
     }
 }
 
-/// Major faults of a process so far.
-pub fn major_faults(pid: u32) -> Option<u64> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The command may hold blanks; the fields after it are counted from its closing parenthesis.
-    text[text.rfind(')')? + 2..].split(' ').nth(9)?.parse().ok()
+/// Major faults so far of a process's own threads. The kernel's workers, which read from disk on its behalf, are left out:
+/// their faults hold no core up.
+pub fn major_faults(pid: u32) -> u64 {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else {
+        return 0;
+    };
+    let faults_of = |thread: std::io::Result<std::fs::DirEntry>| {
+        let text = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+        // The name may hold blanks; the fields after it are counted from its closing parenthesis.
+        let (name, fields) = (&text[text.find('(')? + 1..], &text[text.rfind(')')? + 2..]);
+        if name.starts_with("iou-") {
+            return None;
+        }
+        fields.split(' ').nth(9)?.parse::<u64>().ok()
+    };
+    threads.filter_map(faults_of).sum()
 }
 
 /// What /proc/stat has counted, all cores together, in hundredths of a second.

@@ -63,33 +63,39 @@ fn checkpoint(row: &Row, servers: &Servers, report: &mut Report) -> Result<(), S
         let without = tail_us(&run_once(&mut load, servers)?);
         let stop = AtomicBool::new(false);
         let with = std::thread::scope(|scope| {
-            scope.spawn(|| keep_checkpointing(&server, &stop, &ended));
+            let keeper = scope.spawn(|| keep_checkpointing(&server, &stop, &ended));
             let outcome = run_once(&mut load, servers);
             stop.store(true, Ordering::Relaxed);
+            keeper.join().expect("the thread that asks for checkpoints")?;
             outcome
         });
         tails.push((without, tail_us(&with?)));
     }
     let words = format!("{} checkpoints of {keys} keys ended meanwhile", ended.load(Ordering::Relaxed));
-    if ended.load(Ordering::Relaxed) == 0 {
-        return Err("no checkpoint ended: there was nothing to measure".to_owned());
+    if ended.load(Ordering::Relaxed) == 0 && !servers.arguments().is_quick() {
+        return Err("INFO never showed a checkpoint under way: there was nothing to measure".to_owned());
     }
     report_ratio(row, servers, report, &tails, &words);
     Ok(())
 }
 
-/// One checkpoint after the other; each begins as soon as INFO says that the one before has ended.
-fn keep_checkpointing(server: &Server, stop: &AtomicBool, ended: &AtomicU32) {
+/// One checkpoint after the other; each begins as soon as INFO says that the one before has ended. Counts those that INFO has
+/// shown under way: what ends within a look was too short to be measured.
+fn keep_checkpointing(server: &Server, stop: &AtomicBool, ended: &AtomicU32) -> Result<(), String> {
     let mut client = server.client();
     while !stop.load(Ordering::Relaxed) {
-        client.run("BGSAVE");
-        while client.info("rdb_bgsave_in_progress").as_deref() == Some("1") {
-            std::thread::sleep(Duration::from_millis(10));
+        if let Some(error) = client.run("BGSAVE").error_text() {
+            return Err(format!("BGSAVE: {error}"));
         }
-        ended.fetch_add(1, Ordering::Relaxed);
-        // A server that refuses BGSAVE must not be flooded with it.
-        std::thread::sleep(Duration::from_millis(10));
+        let mut seen = false;
+        while client.info("rdb_bgsave_in_progress").as_deref() == Some("1") {
+            seen = true;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        ended.fetch_add(u32::from(seen), Ordering::Relaxed);
+        std::thread::sleep(Duration::from_millis(5));
     }
+    Ok(())
 }
 
 fn cold(row: &Row, servers: &Servers, report: &mut Report) -> Result<(), String> {
@@ -117,14 +123,14 @@ fn cold(row: &Row, servers: &Servers, report: &mut Report) -> Result<(), String>
             .push(100.0 * make_cold(server.data(), pid).map_err(|error| format!("cannot make files cold: {error}"))?);
         let names: Vec<String> = (0..values).map(|_| name(random.below(values))).collect();
         let others = group(&server, COLD_CONNECTIONS, RequestPool::gets(names.into_iter(), COLD_VALUE_BYTES));
-        let before = major_faults(pid).unwrap_or(0);
+        let before = major_faults(pid);
         let with = run_once(&mut Load::connect(vec![group(&server, CONNECTIONS, hot()), others])?, servers)?;
-        faults += major_faults(pid).unwrap_or(0) - before;
+        faults += major_faults(pid) - before;
         cold_reads += with.groups[1].operations;
         tails.push((tail_us(&without), tail_us(&with)));
     }
     let words = format!(
-        "{cold_reads} values of {COLD_VALUE_BYTES} bytes read meanwhile, {faults} major faults, {:.0}% of the files in memory before",
+        "{cold_reads} values of {COLD_VALUE_BYTES} bytes read meanwhile, {faults} major faults of the server's own threads, {:.0}% of the files in memory before",
         median(&resident)
     );
     report_ratio(row, servers, report, &tails, &words);
