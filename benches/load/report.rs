@@ -70,8 +70,9 @@ impl Report {
 
     /// A row that could not run, and why.
     pub fn cannot(&mut self, row: &str, reason: &str) {
-        // What is not installed is not broken.
-        self.broken += usize::from(!reason.contains("is installed") && !reason.contains("has no shards"));
+        // What is not installed, or not built yet and says so, is not broken.
+        let known = ["is installed", "has no shards", "not there yet"];
+        self.broken += usize::from(!known.iter().any(|known| reason.contains(known)));
         self.push(format!("{row:<26} not measured: {}", reason.trim_end().replace('\n', "\n    ")));
     }
 
