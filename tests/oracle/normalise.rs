@@ -40,7 +40,7 @@ pub fn comparison(arguments: &[Vec<u8>], wanted: &Reply) -> Comparison {
         // The clock, ids, addresses, measures of each server's own memory.
         "TIME" | "LASTSAVE" | "INFO" | "MEMORY" | "ROLE" => Comparison::By(same_shape),
         "CLIENT" if matches!(second, "ID" | "INFO" | "LIST") => Comparison::By(same_shape),
-        "OBJECT" if matches!(second, "IDLETIME" | "FREQ") => Comparison::By(same_shape),
+        "OBJECT" if matches!(second, "IDLETIME" | "FREQ" | "REFCOUNT") => Comparison::By(same_shape),
         // A whole number that INCRBYFLOAT left is kept as a number here, as a short string there.
         "OBJECT" if second == "ENCODING" => Comparison::By(same_encoding),
         // Version, id and mode are each server's own; the protocol and the fields' names are not.
