@@ -2,14 +2,12 @@
 //! when a connection's bytes may leave.
 
 mod crc16;
-mod cursor;
 mod gates;
 mod join;
 mod plan;
 mod slots;
 mod split;
 
-pub use cursor::{InvalidCursor, ScanCursor};
 pub use gates::{Gate, OutputQueue};
 pub use join::{Join, JoinError};
 pub use plan::{KeyRange, Placement};

@@ -9,7 +9,7 @@ use crate::serve::host::Host;
 use crate::serve::job::{Job, OwnedCall, Work};
 use crate::serve::message::Ticket;
 use bytes::Bytes;
-use ringkeep_shards::command::{CLUSTER_DISABLED, Command, Door, Join, Keys, Run, run_on_connection};
+use ringkeep_shards::command::{CLUSTER_DISABLED, Command, Cursor, Door, Join, Keys, Run, run_on_connection};
 use ringkeep_shards::ids::ShardId;
 use ringkeep_shards::port::ExecItem;
 use ringkeep_shards::reply::ReplySink;
@@ -167,9 +167,8 @@ impl Engine {
 
     /// The shard that a SCAN's cursor names. What is no cursor goes to the first one, which says so.
     fn cursor_shard(&self, list: &[&[u8]]) -> ShardId {
-        let number = list.get(1).and_then(|cursor| std::str::from_utf8(cursor).ok()?.parse::<u64>().ok());
-        let shard = number.map_or(0, |number| number % 1024);
-        ShardId(if shard < u64::from(self.shard_count()) { shard as u16 } else { 0 })
+        let cursor = list.get(1).and_then(|cursor| Cursor::decode(cursor).ok());
+        cursor.filter(|cursor| cursor.exists(self.shard_count())).map_or(ShardId(0), |cursor| cursor.shard)
     }
 
     fn on_connection(
