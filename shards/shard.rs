@@ -2,12 +2,14 @@
 
 use crate::command::{Arguments, Call, Command, Entropy, Evaluation, Failure, Run, flag};
 use crate::group::{Entry, EntryType, Group, GroupOutputs, Message, TICK_MS};
-use crate::ids::{Batch, LogIndex, SegmentId, ShardId, Term};
+use crate::housekeeping::{Housekeeping, HousekeepingConfig};
+use crate::ids::{Batch, LogIndex, ShardId, Term};
 use crate::keyspace::{ColdRange, DatabaseIndex, Effect, Effects, Keyspace, LargeString, Segments};
-use crate::log::{LogPosition, LogWrite, LogWriter};
+use crate::log::{LogIdentity, LogPosition, LogWrite, LogWriter, SegmentRole};
 use crate::port::{Gate, Input, Now, Outcome, Outputs, Request, ShardStats, WatchedKey};
 use crate::reply::ReplySink;
 use crate::script::{LogLevel, NO_SCRIPT, Script, ScriptEnd, ScriptEngine, ScriptLimits};
+use crate::shortage::Shortage;
 use crate::transaction::{Dropped, Host, run_exec};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -34,10 +36,23 @@ pub struct ShardConfig {
     pub warm_bytes_max: usize,
     /// The bytes of an ordinary segment.
     pub segment_bytes: u64,
+    /// A checkpoint is made when the log has grown by this part of the live bytes.
+    pub checkpoint_growth_percent: u32,
     /// Where random numbers start.
     pub entropy: u64,
     /// Bounds of scripts.
     pub script: ScriptLimits,
+}
+
+/// What a shard is told of its log's past.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardStart {
+    /// Whose log it is.
+    pub identity: LogIdentity,
+    /// The last entry that is applied to the keyspace.
+    pub applied: (LogIndex, Term),
+    /// Bytes that the log holds beyond the newest checkpoint.
+    pub log_bytes: u64,
 }
 
 /// A batch that was proposed and is not delivered yet.
@@ -58,8 +73,9 @@ pub struct Shard {
     proposed: VecDeque<Proposed>,
     /// Entries that are being written, with where their bodies will lie.
     placing: Vec<(LogIndex, Term)>,
-    next_segment: SegmentId,
-    segment_asked: bool,
+    housekeeping: Housekeeping,
+    /// The last entry that is applied.
+    applied: (LogIndex, Term),
     /// The term in which this member leads and has applied its own first entry.
     serving: Option<Term>,
     open: Gate,
@@ -74,8 +90,14 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// A shard from what recovery left: its keyspace, its member of the group, its log.
-    pub fn new(config: ShardConfig, keyspace: Keyspace, group: Group, log: LogWriter, next_segment: SegmentId) -> Self {
+    /// A shard from what recovery left: its keyspace (with the table of its segments), its member of the group, its log.
+    pub fn new(config: ShardConfig, mut keyspace: Keyspace, group: Group, log: LogWriter, start: ShardStart) -> Self {
+        keyspace.segments_mut().set_segment_bytes(config.segment_bytes);
+        let housekeeping = HousekeepingConfig {
+            identity: start.identity,
+            segment_bytes: config.segment_bytes,
+            growth_percent: config.checkpoint_growth_percent,
+        };
         let entropy = Entropy::new(config.entropy);
         let open = Gate { batch: Batch(keyspace.batch().0 - 1), fence: 0 };
         let scripts = ScriptEngine::new(config.script).expect("a Lua VM can be made");
@@ -87,8 +109,8 @@ impl Shard {
             entropy,
             proposed: VecDeque::new(),
             placing: Vec::new(),
-            next_segment,
-            segment_asked: false,
+            housekeeping: Housekeeping::new(housekeeping, start.log_bytes),
+            applied: start.applied,
             serving: None,
             open,
             fence: 1,
@@ -114,11 +136,20 @@ impl Shard {
             Input::Watch { db, keys } => self.watch(db, keys, outputs),
             Input::Unwatch { watches } => self.unwatch(watches),
             Input::EndOfTick => self.end_of_tick(segments, outputs),
+            Input::DiskFree(bytes) => self.housekeeping.disk_free(bytes),
+            Input::CheckpointWritten(chunk) => self.housekeeping.chunk_written(chunk),
+            Input::CheckpointWarm => self.housekeeping.brought_in(),
+            Input::CheckpointPublished => {
+                self.housekeeping.published(now.unix_ms, &mut self.keyspace, &mut self.stats, outputs);
+            }
+            Input::CheckpointFailed => self.give_up_checkpoint(outputs),
             Input::Written(write) => self.written(write, segments, outputs),
             Input::Segment { segment, bytes } => {
-                self.segment_asked = false;
+                self.housekeeping.segment_came();
+                self.keyspace.segments_mut().add(segment, SegmentRole::Log, bytes);
                 self.log.add_segment(segment, bytes);
             }
+            Input::NoSpace => self.housekeeping.no_space(now.unix_ms),
             Input::Message(message) => self.message(message, segments, outputs),
             Input::Timer => self.timer(now, segments, outputs),
         }
@@ -138,7 +169,22 @@ impl Shard {
 
     /// Whether the log stands still until it gets a segment.
     pub fn waits_for_segment(&self) -> bool {
-        self.segment_asked && self.log.segments_waiting() == 0 && !self.log.is_writing()
+        self.housekeeping.has_asked() && self.log.segments_waiting() == 0 && !self.log.is_writing()
+    }
+
+    /// Whether the next turn should come at once, although nothing else asks for it: a checkpoint is walking over the keys.
+    pub fn wants_turn(&self) -> bool {
+        self.housekeeping.wants_turn()
+    }
+
+    /// A checkpoint is to be made as soon as can be; what it must outnumber to be there: [`ShardStats::checkpoints`].
+    pub fn want_checkpoint(&mut self) {
+        self.housekeeping.want_checkpoint();
+    }
+
+    /// Whether a checkpoint is wanted or being made.
+    pub fn is_checkpoint_due(&self) -> bool {
+        self.housekeeping.is_checkpoint_due()
     }
 
     /// The shard's keys, to be looked at.
@@ -236,8 +282,10 @@ impl Shard {
         let by_digest = command.name.starts_with("evalsha");
         let script = if by_digest { Script::Digest(evaluation.script) } else { Script::Source(evaluation.script) };
         let mark = self.keyspace.mark();
+        let shortage = self.shortage();
         let mut host = Host {
             keyspace: &mut self.keyspace,
+            shortage,
             config: &self.config,
             entropy: &mut self.entropy,
             segments,
@@ -279,14 +327,15 @@ impl Shard {
     }
 
     /// Why a command may not run now; nothing of it happens then.
+    #[inline]
     pub(crate) fn refusal(&self, command: &Command) -> Option<&'static str> {
-        if command.is(flag::DENYOOM)
-            && self.config.memory_bytes_max != 0
-            && self.keyspace.memory_bytes() > self.config.memory_bytes_max
-        {
-            return Some("OOM command not allowed when used memory > 'maxmemory'.");
-        }
-        None
+        self.shortage().refusal(command, false)
+    }
+
+    #[inline]
+    fn shortage(&self) -> Shortage {
+        let max = self.config.memory_bytes_max;
+        Shortage { memory: max != 0 && self.keyspace.memory_bytes() > max, disk: self.stats.disk_full }
     }
 
     fn call<'a>(&'a mut self, db: DatabaseIndex, segments: &'a dyn Segments) -> Call<'a> {
@@ -369,6 +418,7 @@ impl Shard {
             self.turn(segments, outputs);
         }
         self.write_if_free(segments, outputs);
+        self.housekeeping.advance(&mut self.keyspace, segments, self.open.batch, outputs);
     }
 
     fn write_if_free(&mut self, segments: &dyn Segments, outputs: &mut Outputs) {
@@ -376,21 +426,47 @@ impl Shard {
             return;
         }
         self.propose(segments, outputs);
+        self.begin_checkpoint_if_due(outputs);
         if self.log.is_writing() || self.group.records().is_empty() {
             return;
         }
+        let now_ms = self.keyspace.now_ms();
         match self.log.plan(self.group.records()) {
             Ok(write) => {
+                self.keyspace.segments_mut().written(&write);
+                self.housekeeping.skipped(self.log.take_skipped());
                 self.stats.log_writes += 1;
                 self.stats.log_bytes += write.buffer.len() as u64;
                 self.placing.clear();
                 self.placing.extend(self.group.records().iter().map(|record| (record.index, record.term)));
                 self.group.writing();
                 outputs.write = Some(write);
-                self.ask_for_segment(0, outputs);
+                self.housekeeping.ask_for_segment(0, now_ms, &self.log, &mut self.keyspace, outputs);
             }
-            Err(no_segment) => self.ask_for_segment(no_segment.bytes_needed, outputs),
+            Err(no_segment) => {
+                let bytes = no_segment.bytes_needed;
+                self.housekeeping.ask_for_segment(bytes, now_ms, &self.log, &mut self.keyspace, outputs);
+            }
         }
+    }
+
+    /// Begins a checkpoint at the last entry if one is due. It follows a proposal: nothing is gathered.
+    fn begin_checkpoint_if_due(&mut self, outputs: &mut Outputs) {
+        if self.serving.is_none() {
+            return;
+        }
+        let last = self.proposed.back().map_or((self.applied.0, self.applied.1, self.open.batch), |proposed| {
+            (proposed.index, proposed.term, proposed.batch)
+        });
+        let group = &self.group;
+        let meta = || group.conf_state_bytes();
+        self.housekeeping.set_growth_percent(self.config.checkpoint_growth_percent);
+        self.housekeeping.begin_if_due(last, meta, &self.log, &mut self.keyspace, &mut self.stats, outputs);
+    }
+
+    fn give_up_checkpoint(&mut self, outputs: &mut Outputs) {
+        let now_ms = self.keyspace.now_ms();
+        self.housekeeping.give_up(now_ms, &mut self.keyspace, &mut self.stats, outputs);
     }
 
     /// Proposes the gathered batch, as the leader of the term that its effects were computed in.
@@ -406,17 +482,6 @@ impl Shard {
             Err(_) => self.lose(outputs),
         }
         self.turn(segments, outputs);
-    }
-
-    /// Asks for a segment if none waits, or if the next write needs a larger one.
-    fn ask_for_segment(&mut self, bytes_needed: u64, outputs: &mut Outputs) {
-        if self.segment_asked || (bytes_needed == 0 && self.log.segments_waiting() > 0) {
-            return;
-        }
-        self.segment_asked = true;
-        let segment = self.next_segment;
-        self.next_segment = SegmentId(segment.0 + 1);
-        outputs.segment_wanted = Some((segment, bytes_needed.max(self.config.segment_bytes)));
     }
 
     fn written(&mut self, write: LogWrite, segments: &dyn Segments, outputs: &mut Outputs) {
@@ -436,8 +501,7 @@ impl Shard {
                 continue;
             };
             for (string, offset) in std::mem::take(&mut proposed.large) {
-                let place = position.part(offset, string.len());
-                self.keyspace.placed(&string, place.segment, place.offset);
+                self.keyspace.placed(&string, position.part(offset, string.len()));
             }
         }
         self.placing.clear();
@@ -464,6 +528,7 @@ impl Shard {
         }
         for entry in turn.committed.drain(..) {
             self.committed(&entry, segments);
+            self.applied = (LogIndex(entry.index), Term(entry.term));
             if leads == Some(Term(entry.term)) {
                 self.serving = leads;
             }
@@ -495,6 +560,7 @@ impl Shard {
     /// Leadership is lost: what was not delivered is taken back, newest first.
     fn lose(&mut self, outputs: &mut Outputs) {
         self.serving = None;
+        self.give_up_checkpoint(outputs);
         self.proposed.clear();
         self.keyspace.undo_undelivered();
         self.fence_joined = false;
@@ -514,6 +580,9 @@ impl Shard {
             self.keyspace.take_gate();
         }
         self.keyspace.free_garbage();
+        self.stats.disk_full = self.housekeeping.is_disk_full(&self.keyspace);
+        self.housekeeping.ask_for_segment(0, now.unix_ms, &self.log, &mut self.keyspace, outputs);
+        self.housekeeping.dispose(&mut self.keyspace, outputs);
         self.end_of_tick(segments, outputs);
     }
 
