@@ -14,12 +14,18 @@ use crate::keyspace::{
     ColdRange, DatabaseIndex, Effect, Keyspace, LargeString, Segments, Value, WalkPosition, put_head,
 };
 use crate::log::{
-    CHECKPOINT_CHUNK_BYTES, CheckpointBase, CheckpointChunk, CheckpointReferences, CheckpointSummary, CheckpointWriter,
-    LogIdentity, LogPosition, LogStart,
+    CHECKPOINT_BATCH_BYTES_MAX, CHECKPOINT_CHUNK_BYTES, CheckpointBase, CheckpointChunk, CheckpointReferences,
+    CheckpointSummary, CheckpointWriter, LogIdentity, LogPosition, LogStart,
 };
 use crate::port::CheckpointOrder;
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
+
+/// Bytes that the walk may be ahead of the disk. A chunk is handed out once its records are laid out: the record that is gathered comes
+/// on top of it.
+const PENDING_BYTES_MAX: usize = 2 * CHECKPOINT_CHUNK_BYTES;
+
+const _: () = assert!(PENDING_BYTES_MAX >= CHECKPOINT_CHUNK_BYTES + CHECKPOINT_BATCH_BYTES_MAX);
 
 /// A checkpoint in the making.
 pub(crate) struct CheckpointRun {
@@ -91,7 +97,7 @@ impl CheckpointRun {
     /// Whether [`CheckpointRun::advance`] has something to walk over now.
     pub(crate) fn can_walk(&self) -> bool {
         let more = self.place.is_some() || !self.to_move.is_empty();
-        more && self.cold.is_none() && self.writer.pending_bytes() < CHECKPOINT_CHUNK_BYTES
+        more && self.cold.is_none() && self.writer.pending_bytes() < PENDING_BYTES_MAX
     }
 
     /// Walks a slice, if there is room for it; hands out a chunk, or the order to publish.

@@ -238,6 +238,19 @@ fn a_restart_reads_the_checkpoint_and_the_log_behind_it() {
 }
 
 #[test]
+fn a_checkpoint_of_several_chunks_comes_to_its_end() {
+    let mut machine = Machine::start(Disk::default(), 1_000_000);
+    let value = "v".repeat(900);
+    for n in 0..5000 {
+        machine.command(&["set", &format!("key:{n}"), &value]);
+        machine.settle_log();
+    }
+    machine.checkpoint();
+    assert!(machine.disk.files.values().any(|(role, bytes)| *role == SegmentRole::Checkpoint && bytes.len() > 4 << 20));
+    assert_eq!(machine.restart().contents().len(), 5000);
+}
+
+#[test]
 fn the_log_stays_bounded_by_what_lives() {
     let mut machine = Machine::start(Disk::default(), 1_000_000);
     for n in 0..4000 {

@@ -114,8 +114,9 @@ impl TestNode {
         }
         let (mut connections, mut close) = (Connections::<Client>::default(), Vec::new());
         for (ticket, question) in std::mem::take(&mut engine.questions) {
-            let mut view = CoreView { engine, connections: &mut connections, close: &mut close };
-            let answer = Answer::Data(question(&mut view));
+            let mut view = CoreView { engine, connections: &mut connections, ticket, close: &mut close };
+            let Some(answer) = question(&mut view) else { continue };
+            let answer = Answer::Data(answer);
             if ticket.core == engine.core {
                 engine.answers.push_back((ticket, answer, None));
             } else {

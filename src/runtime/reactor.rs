@@ -510,8 +510,10 @@ impl Reactor {
     fn put_questions(&mut self) {
         let mut close = Vec::new();
         for (ticket, question) in std::mem::take(&mut self.engine.questions) {
-            let mut view = CoreView { engine: &mut self.engine, connections: &mut self.connections, close: &mut close };
-            let answer = Answer::Data(question(&mut view));
+            let (engine, connections) = (&mut self.engine, &mut self.connections);
+            let mut view = CoreView { engine, connections, ticket, close: &mut close };
+            let Some(answer) = question(&mut view) else { continue };
+            let answer = Answer::Data(answer);
             if ticket.core == self.engine.core {
                 self.engine.answers.push_back((ticket, answer, None));
             } else {

@@ -7,6 +7,7 @@ use crate::route::{Gate, SlotMap};
 use crate::runtime::background::Chore;
 use crate::runtime::ring::SocketId;
 use crate::serve::client::{ClientState, Finish};
+use crate::serve::housekeeping::Save;
 use crate::serve::job::{Job, OwnedCall, Work};
 use crate::serve::local::{Gated, LocalShard};
 use crate::serve::message::{Answer, Message, Question, Ticket};
@@ -61,6 +62,8 @@ pub struct Engine {
     pub background: Vec<(usize, Chore)>,
     /// Jobs that wait for a cold range.
     cold: Slab<(Ticket, usize, Job)>,
+    /// SAVEs that wait for their checkpoints.
+    pub(super) saves: Vec<Save>,
     /// CLIENT PAUSE.
     pub(super) pause: Option<super::pause::Pause>,
     pub(super) outputs: Outputs,
@@ -98,6 +101,7 @@ impl Engine {
             populate: Vec::new(),
             background: Vec::new(),
             cold: Slab::new(),
+            saves: Vec::new(),
             pause: None,
             outputs: Outputs::default(),
             touched: Vec::new(),

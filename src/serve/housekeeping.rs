@@ -3,10 +3,56 @@
 use crate::log_line;
 use crate::runtime::background::{Chore, Done};
 use crate::serve::engine::{Engine, FOR_CHECKPOINTS};
+use crate::serve::message::{Answer, Message, Ticket};
 use ringkeep_shards::port::{CheckpointOrder, Input};
 use std::io;
 
+/// SAVE on one core: who waits, and the checkpoints that each shard must have made by then.
+pub struct Save {
+    ticket: Ticket,
+    /// Checkpoints of each shard that were made, and that failed, as they must be outnumbered.
+    before: Vec<(u64, u64)>,
+}
+
 impl Engine {
+    /// Makes a checkpoint of every shard and answers when all are there, or one has failed.
+    pub fn save_for(&mut self, ticket: Ticket) {
+        let mut before = Vec::new();
+        for place in 0..self.shards.len() {
+            let stats = self.shards[place].shard.stats();
+            // One that is being made may stand at an entry before this request.
+            let made = stats.checkpoints + u64::from(stats.checkpoint_began_ms != 0);
+            before.push((made, stats.checkpoints_failed));
+            self.shards[place].shard.want_checkpoint();
+            self.touch(place);
+        }
+        self.saves.push(Save { ticket, before });
+        self.answer_saves();
+    }
+
+    fn answer_saves(&mut self) {
+        let shards = &self.shards;
+        let mut done = Vec::new();
+        self.saves.retain(|save| {
+            let now = shards.iter().map(|local| local.shard.stats());
+            let mut both = now.zip(&save.before);
+            let failed = both.clone().any(|(now, before)| now.checkpoints_failed > before.1);
+            let waits = !failed && both.any(|(now, before)| now.checkpoints <= before.0);
+            if !waits {
+                done.push((save.ticket, !failed));
+            }
+            waits
+        });
+        for (ticket, saved) in done {
+            let answer = Answer::Data(Box::new(saved));
+            if ticket.core == self.core {
+                self.answers.push_back((ticket, answer, None));
+            } else {
+                self.outbox.push((ticket.core, Message::Answer(ticket, answer)));
+            }
+        }
+    }
+
     /// Queues what a shard's last step asked for.
     pub(super) fn keep_house(&mut self, place: usize) {
         let local = &mut self.shards[place];
@@ -70,6 +116,7 @@ impl Engine {
             Done::CheckpointPublished(segment, map) => {
                 local.files.add_checkpoint(segment, map);
                 self.step(place, Input::CheckpointPublished);
+                self.answer_saves();
                 let took_ms = self.shards[place].shard.stats().checkpoint_took_ms;
                 log_line::verbose(format_args!(
                     "shard {}: checkpoint {segment} took {took_ms} ms",
@@ -82,6 +129,7 @@ impl Engine {
                     local.id
                 ));
                 self.step(place, Input::CheckpointFailed);
+                self.answer_saves();
             }
         }
     }
