@@ -3,12 +3,15 @@
 //! Nothing here knows a runtime, a socket, a file or a clock: time, entropy and the completions of I/O are inputs, what must
 //! be done outside is an output.
 
+mod backlog;
 pub mod command;
 pub mod glob;
 pub mod group;
 pub mod ids;
 pub mod keyspace;
 pub mod log;
+pub mod lost;
+mod member;
 mod open;
 pub mod port;
 pub mod reply;
@@ -17,5 +20,6 @@ mod shard;
 pub mod slots;
 mod transaction;
 
+pub use member::{MemberStart, open_member};
 pub use open::{OpenConfig, OpenError, Opened, open_lone};
 pub use shard::{Shard, ShardConfig};

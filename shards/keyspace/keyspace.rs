@@ -180,9 +180,8 @@ impl Keyspace {
     /// Visits entries from a scan position on, expired ones left out; the position to go on from (see [`Table::scan`]).
     pub fn scan(&self, db: DatabaseIndex, position: u64, count: usize, visit: &mut dyn FnMut(&Entry)) -> Option<u64> {
         self.depend_on_database(db);
-        let now_ms = self.now_ms;
         self.databases[usize::from(db)].table.scan(position, count, &mut |entry| {
-            if !entry.expired(now_ms) {
+            if !self.meets_expired(db, entry) {
                 visit(entry);
             }
         })
@@ -191,8 +190,13 @@ impl Keyspace {
     /// Every entry of a database that has not expired, in no order.
     pub fn entries(&self, db: DatabaseIndex) -> impl Iterator<Item = &Entry> {
         self.depend_on_database(db);
-        let now_ms = self.now_ms;
-        self.databases[usize::from(db)].table.iter().filter(move |entry| !entry.expired(now_ms))
+        self.databases[usize::from(db)].table.iter().filter(move |entry| !self.meets_expired(db, entry))
+    }
+
+    /// Every entry of a database, expired or not, in no order. Nothing waits for what it depends on: it is for a look from outside,
+    /// not for requests.
+    pub fn tip(&self, db: DatabaseIndex) -> impl Iterator<Item = &Entry> {
+        self.databases[usize::from(db)].table.iter()
     }
 
     /// Some entry that has not expired, chosen by `entropy`; none if the database is empty or nearly all expired.
@@ -201,7 +205,18 @@ impl Keyspace {
         let table = &self.databases[usize::from(db)].table;
         (0..100)
             .filter_map(|turn: u64| table.random(entropy.wrapping_add(turn.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
-            .find(|entry| !entry.expired(self.now_ms))
+            .find(|entry| !self.meets_expired(db, entry))
+    }
+
+    /// Whether a walk meets an expired key. It then sees the key gone, so that its removal is logged.
+    fn meets_expired(&self, db: DatabaseIndex, entry: &Entry) -> bool {
+        let expired = entry.expired(self.now_ms);
+        if expired {
+            let hash = self.databases[usize::from(db)].table.hash(entry.key());
+            self.met_expired.borrow_mut().push((db, hash, entry.key.clone()));
+            self.depend_on(self.batch);
+        }
+        expired
     }
 
     // Writing. Each of these is one effect: encoded, applied to the tip, and its inverse kept.
@@ -536,6 +551,13 @@ impl Keyspace {
         self.body.len() != mark.body
     }
 
+    /// Whether anything was written since the mark but removals of keys that had expired: those belong to the tick, and a read
+    /// that met one is still a read.
+    #[inline]
+    pub fn changed_since_mark(&self, mark: Mark) -> bool {
+        self.wrote_since(mark) && self.undo[mark.undo..].iter().any(|undo| !undo.survives)
+    }
+
     /// Takes back everything written since the mark. Keys that had expired at the mark and were removed since are removed anew: their
     /// removal survives. (What was given a time in the past since the mark was not expired there, and comes back as it was.)
     pub fn undo_to(&mut self, mark: Mark) {
@@ -597,6 +619,22 @@ impl Keyspace {
                 self.spare_undo.push(undo);
             }
         }
+    }
+
+    /// The batch that was closed last is refused: takes it back. Batches before it stand.
+    ///
+    /// # Panics
+    /// If something was written since it was closed.
+    pub fn undo_refused(&mut self, batch: Batch) {
+        assert!(self.body.is_empty(), "a batch is refused at once");
+        let (newest, undo) = self.kept.pop_back().expect("a refused batch was not delivered");
+        assert_eq!(newest, batch, "the batch closed last is the one that is refused");
+        for undo in undo.into_iter().rev() {
+            self.invert(undo);
+        }
+        self.closed = self.kept.back().map_or(Batch(0), |&(before, _)| before);
+        self.gate.set(Batch(0));
+        self.uncommitted.unmark_databases(self.closed);
     }
 
     /// Leadership is lost: takes back every batch that was not delivered, newest first, the gathering one included. Pins and
@@ -768,6 +806,11 @@ impl Keyspace {
             self.warm_bytes -= string.len();
             string.cool();
         }
+    }
+
+    /// Whether a string of so many bytes lives in the log.
+    pub fn is_large(&self, bytes: usize) -> bool {
+        bytes >= self.large_bytes_min
     }
 
     /// The counter of a segment's live bytes.
