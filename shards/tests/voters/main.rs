@@ -2,9 +2,11 @@
 
 mod cluster;
 mod disk;
+mod history;
 mod network;
 mod reply;
 
+mod chaos;
 mod election;
 mod expiry;
 mod fences;

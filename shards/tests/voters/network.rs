@@ -45,11 +45,6 @@ impl Network {
         (!self.held && !self.messages.is_empty()).then(|| self.messages.remove(0))
     }
 
-    /// The messages on their way.
-    pub fn on_their_way(&self) -> &[Message] {
-        &self.messages
-    }
-
     /// Takes out the messages that `which` picks.
     pub fn take(&mut self, which: impl Fn(&Message) -> bool) -> Vec<Message> {
         let (taken, left) = std::mem::take(&mut self.messages).into_iter().partition(which);
