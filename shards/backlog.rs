@@ -50,11 +50,7 @@ impl Backlog {
     ///
     /// # Panics
     /// If there is none, or it holds no effects.
-    pub(crate) fn apply_first(
-        &mut self,
-        keyspace: &mut Keyspace,
-        segments: &dyn Segments,
-    ) -> Result<Batch, ColdRange> {
+    pub(crate) fn apply_first(&mut self, keyspace: &mut Keyspace, segments: &dyn Segments) -> Result<Batch, ColdRange> {
         let entry = self.entries.front().expect("the caller looked");
         assert_eq!(entry.get_entry_type(), EntryType::EntryNormal);
         let place = self.places.get(&LogIndex(entry.index)).filter(|(term, _)| term.0 == entry.term);

@@ -78,9 +78,10 @@ pub fn open_member(
 fn entry(record: RecordView<'_>) -> Result<Entry, OpenError> {
     let flags = record.header.flags();
     let known = [EntryType::EntryNormal, EntryType::EntryConfChange, EntryType::EntryConfChangeV2];
-    let entry_type = known.into_iter().find(|known| *known as u8 == flags).ok_or_else(|| {
-        OpenError::Strange(format!("entry {} is of the unknown type {flags}", record.header.index()))
-    })?;
+    let entry_type = known
+        .into_iter()
+        .find(|known| *known as u8 == flags)
+        .ok_or_else(|| OpenError::Strange(format!("entry {} is of the unknown type {flags}", record.header.index())))?;
     Ok(Entry {
         entry_type,
         term: record.header.term().0,

@@ -345,8 +345,7 @@ impl Shard {
             .iter()
             .any(|watch| watch.term != term.0 || self.keyspace.changed_since(watch.db, &watch.key, watch.since));
         let mark = self.keyspace.mark();
-        let written =
-            |item: &ExecItem| matches!(item, ExecItem::Run { command, .. } if self.hands_over(command));
+        let written = |item: &ExecItem| matches!(item, ExecItem::Run { command, .. } if self.hands_over(command));
         if changed {
             reply.null_array();
         } else if items.iter().any(written) {

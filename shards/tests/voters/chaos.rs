@@ -158,7 +158,8 @@ impl Run {
     fn hand_over(&mut self) {
         let to = self.any_node();
         for from in self.cluster.serving() {
-            let message = Message { msg_type: MessageType::MsgTransferLeader, from: to, to: from, ..Message::default() };
+            let message =
+                Message { msg_type: MessageType::MsgTransferLeader, from: to, to: from, ..Message::default() };
             self.cluster.deliver(message);
         }
     }
@@ -183,13 +184,14 @@ impl Run {
         while !self.down.is_empty() {
             self.start();
         }
+        // Long enough for elections that are on their way.
+        for _ in 0..60 {
+            self.cluster.tick();
+        }
         self.cluster.tick_until(|cluster| match cluster.serving()[..] {
             [leader] => (1..=NODES).all(|node| cluster.commit(node) == cluster.commit(leader)),
             _ => false,
         });
-        for _ in 0..5 {
-            self.cluster.tick();
-        }
         self.history.look(&self.cluster);
         self.cluster.expect_equal();
         KEYS.iter().map(|&key| (key, self.cluster.held(1, key).unwrap_or_default())).collect()

@@ -439,7 +439,10 @@ impl Cluster {
     pub fn expect_equal(&self) {
         let first = self.contents(1);
         for node in 2..=NODES {
-            assert_eq!(self.contents(node), first, "member {node} holds something else than the first");
+            let other = self.contents(node);
+            let keys: Vec<_> =
+                first.keys().chain(other.keys()).filter(|key| first.get(key) != other.get(key)).collect();
+            assert!(keys.is_empty(), "member {node} holds something else than the first at (database, key) {keys:?}");
         }
     }
 

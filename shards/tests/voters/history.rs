@@ -143,7 +143,8 @@ fn seen(reply: &str, place: usize) -> String {
 
 /// Checks that what began after something was answered saw what that had seen.
 fn in_order(key: &str, lengths: &mut [(usize, usize, usize, bool)]) {
-    let mut by_answer: Vec<(usize, usize)> = lengths.iter().map(|&(_, answered, length, _)| (answered, length)).collect();
+    let mut by_answer: Vec<(usize, usize)> =
+        lengths.iter().map(|&(_, answered, length, _)| (answered, length)).collect();
     by_answer.sort_unstable();
     lengths.sort_unstable();
     let (mut answered, mut longest) = (by_answer.into_iter().peekable(), 0);
