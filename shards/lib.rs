@@ -3,6 +3,7 @@
 //! Nothing here knows a runtime, a socket, a file or a clock: time, entropy and the completions of I/O are inputs, what must
 //! be done outside is an output.
 
+mod backlog;
 mod checkpoint;
 #[cfg(test)]
 mod checkpoint_tests;
@@ -13,6 +14,8 @@ mod housekeeping;
 pub mod ids;
 pub mod keyspace;
 pub mod log;
+pub mod lost;
+mod member;
 mod open;
 pub mod port;
 pub mod reply;
@@ -22,5 +25,6 @@ mod shortage;
 pub mod slots;
 mod transaction;
 
+pub use member::{MemberStart, open_member};
 pub use open::{FIRST_SEGMENT, FoundFile, OpenConfig, OpenError, Opened, open_lone};
 pub use shard::{Shard, ShardConfig, ShardStart};

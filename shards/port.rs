@@ -5,6 +5,7 @@ use crate::group::Message;
 use crate::ids::{Batch, SegmentId, Timestamp};
 use crate::keyspace::{ColdRange, DatabaseIndex};
 use crate::log::{CheckpointChunk, LogWrite, SegmentRole};
+use crate::lost::Lost;
 use crate::reply::ReplySink;
 
 /// The time of an input.
@@ -69,7 +70,8 @@ pub enum Input<'a> {
         /// Where the reply goes.
         reply: &'a mut dyn ReplySink,
     },
-    /// WATCH: the keys' numbers come back in [`Outputs::watched`].
+    /// WATCH: the keys' numbers come back in [`Outputs::watched`]. A shard that does not serve watches nothing: EXEC finds that
+    /// out by the term.
     Watch {
         /// The database.
         db: DatabaseIndex,
@@ -202,8 +204,11 @@ pub struct Outputs {
     pub checkpoint: Vec<CheckpointOrder>,
     /// Answers to WATCH, one for each key.
     pub watched: Vec<WatchedKey>,
-    /// Leadership was lost: gates that are not open now will never open.
-    pub lost: bool,
+    /// A committed entry cannot be applied before this range is in memory; what follows it waits too. The shell brings it in and
+    /// ends a tick.
+    pub cold_entry: Option<ColdRange>,
+    /// Gates that will never open, to be looked at before [`Outputs::open`].
+    pub lost: Option<Lost>,
     /// The gates that are open: batches up to this one are committed, fences up to this one confirmed.
     pub open: Gate,
 }

@@ -1,12 +1,14 @@
 //! A shard: the one joiner of its rooms. Every input is one call of [`Shard::step`]; time and I/O are inputs too.
 
+use crate::backlog::{Backlog, apply_effects};
 use crate::command::{Arguments, Call, Command, Entropy, Evaluation, Failure, Run, flag};
-use crate::group::{Entry, EntryType, Group, GroupOutputs, Message, TICK_MS};
+use crate::group::{EntryType, Group, GroupOutputs, Message, Refused, TICK_MS};
 use crate::housekeeping::{Housekeeping, HousekeepingConfig};
 use crate::ids::{Batch, LogIndex, ShardId, Term};
-use crate::keyspace::{ColdRange, DatabaseIndex, Effect, Effects, Keyspace, LargeString, Segments};
+use crate::keyspace::{ColdRange, DatabaseIndex, Keyspace, LargeString, Segments};
 use crate::log::{LogIdentity, LogPosition, LogWrite, LogWriter, SegmentRole};
-use crate::port::{Gate, Input, Now, Outcome, Outputs, Request, ShardStats, WatchedKey};
+use crate::lost::Lost;
+use crate::port::{ExecItem, Gate, Input, Now, Outcome, Outputs, Request, ShardStats, WatchedKey};
 use crate::reply::ReplySink;
 use crate::script::{LogLevel, NO_SCRIPT, Script, ScriptEnd, ScriptEngine, ScriptLimits};
 use crate::shortage::Shortage;
@@ -71,6 +73,7 @@ pub struct Shard {
     log: LogWriter,
     entropy: Entropy,
     proposed: VecDeque<Proposed>,
+    backlog: Backlog,
     /// Entries that are being written, with where their bodies will lie.
     placing: Vec<(LogIndex, Term)>,
     housekeeping: Housekeeping,
@@ -108,6 +111,7 @@ impl Shard {
             log,
             entropy,
             proposed: VecDeque::new(),
+            backlog: Backlog::default(),
             placing: Vec::new(),
             housekeeping: Housekeeping::new(housekeeping, start.log_bytes),
             applied: start.applied,
@@ -227,9 +231,13 @@ impl Shard {
         }
         let Request { command, db, arguments, reply } = request;
         if let Run::Script = command.run {
+            if self.hands_over(command) {
+                reply.error(HANDS_OVER);
+                return Outcome::Done(Gate::OPEN);
+            }
             let mark = self.keyspace.mark();
             return match self.script(command, db, arguments, reply, segments) {
-                Ok(()) => Outcome::Done(self.gate(self.keyspace.wrote_since(mark))),
+                Ok(()) => Outcome::Done(self.gate(self.keyspace.changed_since_mark(mark))),
                 Err(range) => {
                     self.keyspace.take_gate();
                     Outcome::Cold(range)
@@ -257,7 +265,7 @@ impl Shard {
             Err(failure) => failure.write(reply),
         }
         self.keyspace.remove_met_expired();
-        Outcome::Done(self.gate(self.keyspace.wrote_since(mark)))
+        Outcome::Done(self.gate(self.keyspace.changed_since_mark(mark)))
     }
 
     /// Runs a script: all of it, or nothing.
@@ -329,6 +337,9 @@ impl Shard {
     /// Why a command may not run now; nothing of it happens then.
     #[inline]
     pub(crate) fn refusal(&self, command: &Command) -> Option<&'static str> {
+        if self.hands_over(command) {
+            return Some(HANDS_OVER);
+        }
         self.shortage().refusal(command, false)
     }
 
@@ -336,6 +347,12 @@ impl Shard {
     fn shortage(&self) -> Shortage {
         let max = self.config.memory_bytes_max;
         Shortage { memory: max != 0 && self.keyspace.memory_bytes() > max, disk: self.stats.disk_full }
+    }
+
+    /// Whether a command may write while leadership is handed over: the group would refuse what it proposes.
+    fn hands_over(&self, command: &Command) -> bool {
+        let writes = command.is(flag::WRITE) || (matches!(command.run, Run::Script) && !command.is(flag::READONLY));
+        writes && self.group.hands_over()
     }
 
     fn call<'a>(&'a mut self, db: DatabaseIndex, segments: &'a dyn Segments) -> Call<'a> {
@@ -364,7 +381,7 @@ impl Shard {
 
     fn exec(
         &mut self,
-        items: &[crate::port::ExecItem],
+        items: &[ExecItem],
         watches: &[WatchedKey],
         reply: &mut dyn ReplySink,
         segments: &dyn Segments,
@@ -377,8 +394,14 @@ impl Shard {
             .iter()
             .any(|watch| watch.term != term.0 || self.keyspace.changed_since(watch.db, &watch.key, watch.since));
         let mark = self.keyspace.mark();
+        let written = |item: &ExecItem| matches!(item, ExecItem::Run { command, .. } if self.hands_over(command));
         if changed {
             reply.null_array();
+        } else if items.iter().any(written) {
+            reply.error(HANDS_OVER);
+            self.unwatch(watches);
+            self.keyspace.take_gate();
+            return Outcome::Done(Gate::OPEN);
         } else {
             if let Err(range) = run_exec(self, items, reply, segments) {
                 self.keyspace.undo_to(mark);
@@ -387,13 +410,13 @@ impl Shard {
             }
         }
         self.unwatch(watches);
-        Outcome::Done(self.gate(self.keyspace.wrote_since(mark)))
+        Outcome::Done(self.gate(self.keyspace.changed_since_mark(mark)))
     }
 
     fn watch(&mut self, db: DatabaseIndex, keys: &[&[u8]], outputs: &mut Outputs) {
-        let term = self.serving.map_or(0, |term| term.0);
         for key in keys {
-            let since = self.keyspace.watch(db, key);
+            // Where nothing is served nothing is watched either; no term is 0, so EXEC answers nil.
+            let (since, term) = self.serving.map_or((0, 0), |term| (self.keyspace.watch(db, key), term.0));
             outputs.watched.push(WatchedKey { db, key: key.to_vec(), since, term });
         }
         self.keyspace.take_gate();
@@ -414,7 +437,7 @@ impl Shard {
             self.group.read_index(self.fence);
             self.fence += 1;
         }
-        if self.group.has_work() {
+        if self.group.has_work() || self.backlog.first().is_some() {
             self.turn(segments, outputs);
         }
         self.write_if_free(segments, outputs);
@@ -452,7 +475,8 @@ impl Shard {
 
     /// Begins a checkpoint at the last entry if one is due. It follows a proposal: nothing is gathered.
     fn begin_checkpoint_if_due(&mut self, outputs: &mut Outputs) {
-        if self.serving.is_none() {
+        if !self.group.is_lone() {
+            // A member that lags would need what the log no longer holds: checkpoints of groups come with their snapshots.
             return;
         }
         let last = self.proposed.back().map_or((self.applied.0, self.applied.1, self.open.batch), |proposed| {
@@ -479,7 +503,8 @@ impl Shard {
                 self.stats.timestamp = closed.timestamp;
                 self.proposed.push_back(Proposed { batch: closed.batch, term, index, large: closed.large });
             }
-            Err(_) => self.lose(outputs),
+            Err(Refused::Dropped) => self.take_back(closed.batch, outputs),
+            Err(Refused::NotLeader) => self.lose(outputs),
         }
         self.turn(segments, outputs);
     }
@@ -497,6 +522,10 @@ impl Shard {
     /// Large strings of the entries that were just written have their place now.
     fn place_large(&mut self, placements: &[LogPosition]) {
         for (&(index, term), position) in self.placing.iter().zip(placements) {
+            // Another leader may be the one that commits it: then this member applies it from here.
+            if !self.group.is_lone() && self.keyspace.is_large(position.bytes as usize) {
+                self.backlog.written(index, term, *position);
+            }
             let Some(proposed) = self.proposed.iter_mut().find(|p| p.index == index && p.term == term) else {
                 continue;
             };
@@ -526,46 +555,66 @@ impl Shard {
         if self.serving.is_some() && self.serving != leads {
             self.lose(outputs);
         }
-        for entry in turn.committed.drain(..) {
-            self.committed(&entry, segments);
-            self.applied = (LogIndex(entry.index), Term(entry.term));
-            if leads == Some(Term(entry.term)) {
-                self.serving = leads;
-            }
-        }
+        self.backlog.extend(turn.committed.drain(..));
+        self.apply_backlog(segments, outputs);
         for (fence, _) in turn.confirmed.drain(..) {
             self.open.fence = self.open.fence.max(fence);
         }
     }
 
-    fn committed(&mut self, entry: &Entry, segments: &dyn Segments) {
-        match entry.get_entry_type() {
-            EntryType::EntryNormal if entry.data.is_empty() => return,
-            EntryType::EntryNormal => {}
-            EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => {
-                self.group.apply_members(entry);
-                return;
+    /// Applies what is committed, as far as it can be read.
+    fn apply_backlog(&mut self, segments: &dyn Segments, outputs: &mut Outputs) {
+        while let Some(entry) = self.backlog.first() {
+            let (index, term) = (LogIndex(entry.index), Term(entry.term));
+            match entry.get_entry_type() {
+                EntryType::EntryNormal if entry.data.is_empty() => {}
+                EntryType::EntryNormal if self.proposed.front().is_some_and(|p| (p.index, p.term) == (index, term)) => {
+                    let proposed = self.proposed.pop_front().expect("its front was just looked at");
+                    self.keyspace.delivered(proposed.batch);
+                    self.open.batch = proposed.batch;
+                }
+                EntryType::EntryNormal => match self.backlog.apply_first(&mut self.keyspace, segments) {
+                    Ok(batch) => self.open.batch = batch,
+                    Err(range) => {
+                        outputs.cold_entry = Some(range);
+                        return;
+                    }
+                },
+                EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => self.group.apply_members(entry),
+            }
+            self.backlog.pop();
+            self.applied = (index, term);
+            if self.group.is_leader() && self.group.term() == term {
+                self.serving = Some(term);
             }
         }
-        let own = self.proposed.front().is_some_and(|p| p.index.0 == entry.index && p.term.0 == entry.term);
-        if own {
-            let proposed = self.proposed.pop_front().expect("its front was just looked at");
-            self.keyspace.delivered(proposed.batch);
-            self.open.batch = proposed.batch;
-        } else {
-            self.open.batch = apply_entry(&mut self.keyspace, &entry.data, None, segments);
+    }
+
+    /// What recovery found of entries that are yet to be applied: where their bodies lie.
+    pub(crate) fn recovered(&mut self, places: Vec<(LogIndex, Term, LogPosition)>) {
+        for (index, term, position) in places {
+            self.backlog.written(index, term, position);
         }
     }
 
     /// Leadership is lost: what was not delivered is taken back, newest first.
     fn lose(&mut self, outputs: &mut Outputs) {
+        let proposed = self.proposed.back().map_or(self.open.batch, |proposed| proposed.batch);
         self.serving = None;
         self.give_up_checkpoint(outputs);
         self.proposed.clear();
         self.keyspace.undo_undelivered();
         self.fence_joined = false;
         self.fence += 1;
-        outputs.lost = true;
+        // It is said of all that a refused batch in the same step would be said of, and more.
+        outputs.lost = Some(Lost { kept: self.open, proposed });
+    }
+
+    /// The group refused a batch: its tick is taken back. The term goes on, with what was proposed before.
+    fn take_back(&mut self, batch: Batch, outputs: &mut Outputs) {
+        self.keyspace.undo_refused(batch);
+        let before = Batch(batch.0 - 1);
+        outputs.lost = Some(Lost { kept: Gate { batch: before, fence: u64::MAX }, proposed: before });
     }
 
     fn timer(&mut self, now: Now, segments: &dyn Segments, outputs: &mut Outputs) {
@@ -575,7 +624,7 @@ impl Shard {
             self.group.tick(entropy);
             self.turn(segments, outputs);
         }
-        if self.serving.is_some() && self.expires_actively {
+        if self.serving.is_some() && self.expires_actively && !self.group.hands_over() {
             self.keyspace.expire_due(EXPIRY_LOOKS_PER_TIMER);
             self.keyspace.take_gate();
         }
@@ -611,6 +660,7 @@ impl Shard {
 
 const CROSS_SHARD: &str = "CROSSSLOT The script used a key or a command of another shard, which scripts cannot do yet; \
      nothing of it was applied";
+const HANDS_OVER: &str = "TRYAGAIN The shard's leadership is being handed over; nothing was done";
 const NOT_SERVING: &str = "CLUSTERDOWN The shard has no leader on this node yet; nothing was done";
 
 /// Applies the effects of a committed entry that this member did not compute, as a batch of its own. `place` is where the
@@ -624,17 +674,8 @@ pub(crate) fn apply_entry(
     place: Option<LogPosition>,
     segments: &dyn Segments,
 ) -> Batch {
-    let (timestamp, mut effects) = Effects::of_body(body).expect("an entry's body begins with its timestamp");
-    keyspace.advance_timestamp(timestamp);
-    while let Some(effect) = effects.next() {
-        let effect = effect.expect("an entry's body holds effects");
-        let value_place = match (&effect, place) {
-            (Effect::Put { value, .. }, Some(place)) => {
-                Some((place.segment, place.offset + (effects.position() - value.len()) as u64))
-            }
-            _ => None,
-        };
-        keyspace.apply(effect, value_place, segments);
+    match apply_effects(keyspace, body, &mut 0, place, segments) {
+        Ok(()) => keyspace.applied(),
+        Err(range) => panic!("recovery reads every range of the log, {range:?} too"),
     }
-    keyspace.applied()
 }

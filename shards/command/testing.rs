@@ -216,7 +216,7 @@ impl TestShard {
 pub(crate) fn contents(keyspace: &Keyspace, segments: &TestSegments) -> Contents {
     let mut contents = Contents::new();
     for db in 0..DATABASES_MAX {
-        for entry in keyspace.entries(db) {
+        for entry in keyspace.tip(db).filter(|entry| !entry.expired(keyspace.now_ms())) {
             let bytes = entry.value().bytes(&AllResident(segments)).expect("tests keep every byte").to_vec();
             contents.insert((db, entry.key().to_vec()), (bytes, entry.expires_ms()));
         }

@@ -52,6 +52,13 @@ impl Keyspace {
         self.body.len() != mark.body
     }
 
+    /// Whether anything was written since the mark but removals of keys that had expired: those belong to the tick, and a read
+    /// that met one is still a read.
+    #[inline]
+    pub fn changed_since_mark(&self, mark: Mark) -> bool {
+        self.wrote_since(mark) && self.undo[mark.undo..].iter().any(|undo| !undo.survives)
+    }
+
     /// Takes back everything written since the mark. Keys that had expired at the mark and were removed since are removed anew: their
     /// removal survives. (What was given a time in the past since the mark was not expired there, and comes back as it was.)
     pub fn undo_to(&mut self, mark: Mark) {
@@ -113,6 +120,22 @@ impl Keyspace {
                 self.spare_undo.push(undo);
             }
         }
+    }
+
+    /// The batch that was closed last is refused: takes it back. Batches before it stand.
+    ///
+    /// # Panics
+    /// If something was written since it was closed.
+    pub fn undo_refused(&mut self, batch: Batch) {
+        assert!(self.body.is_empty(), "a batch is refused at once");
+        let (newest, undo) = self.kept.pop_back().expect("a refused batch was not delivered");
+        assert_eq!(newest, batch, "the batch closed last is the one that is refused");
+        for undo in undo.into_iter().rev() {
+            self.invert(undo);
+        }
+        self.closed = self.kept.back().map_or(Batch(0), |&(before, _)| before);
+        self.gate.set(Batch(0));
+        self.uncommitted.unmark_databases(self.closed);
     }
 
     /// Leadership is lost: takes back every batch that was not delivered, newest first, the gathering one included. Pins and

@@ -234,6 +234,11 @@ impl<'a> Effects<'a> {
         self.at
     }
 
+    /// Goes on at a position that [`Effects::position`] gave for the same body.
+    pub fn go_on_at(&mut self, position: usize) {
+        self.at = position;
+    }
+
     fn byte(&mut self) -> Result<u8, BadEffect> {
         let byte = *self.body.get(self.at).ok_or(BadEffect { offset: self.at })?;
         self.at += 1;

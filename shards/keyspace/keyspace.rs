@@ -161,9 +161,8 @@ impl Keyspace {
     /// Visits entries from a scan position on, expired ones left out; the position to go on from (see [`Table::scan`]).
     pub fn scan(&self, db: DatabaseIndex, position: u64, count: usize, visit: &mut dyn FnMut(&Entry)) -> Option<u64> {
         self.depend_on_database(db);
-        let now_ms = self.now_ms;
         self.databases[usize::from(db)].table.scan(position, count, &mut |entry| {
-            if !entry.expired(now_ms) {
+            if !self.meets_expired(db, entry) {
                 visit(entry);
             }
         })
@@ -172,8 +171,13 @@ impl Keyspace {
     /// Every entry of a database that has not expired, in no order.
     pub fn entries(&self, db: DatabaseIndex) -> impl Iterator<Item = &Entry> {
         self.depend_on_database(db);
-        let now_ms = self.now_ms;
-        self.databases[usize::from(db)].table.iter().filter(move |entry| !entry.expired(now_ms))
+        self.databases[usize::from(db)].table.iter().filter(move |entry| !self.meets_expired(db, entry))
+    }
+
+    /// Every entry of a database, expired or not, in no order. Nothing waits for what it depends on: it is for a look from outside,
+    /// not for requests.
+    pub fn tip(&self, db: DatabaseIndex) -> impl Iterator<Item = &Entry> {
+        self.databases[usize::from(db)].table.iter()
     }
 
     /// Some entry that has not expired, chosen by `entropy`; none if the database is empty or nearly all expired.
@@ -182,7 +186,18 @@ impl Keyspace {
         let table = &self.databases[usize::from(db)].table;
         (0..100)
             .filter_map(|turn: u64| table.random(entropy.wrapping_add(turn.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
-            .find(|entry| !entry.expired(self.now_ms))
+            .find(|entry| !self.meets_expired(db, entry))
+    }
+
+    /// Whether a walk meets an expired key. It then sees the key gone, so that its removal is logged.
+    fn meets_expired(&self, db: DatabaseIndex, entry: &Entry) -> bool {
+        let expired = entry.expired(self.now_ms);
+        if expired {
+            let hash = self.databases[usize::from(db)].table.hash(entry.key());
+            self.met_expired.borrow_mut().push((db, hash, entry.key.clone()));
+            self.depend_on(self.batch);
+        }
+        expired
     }
 
     // Writing. Each of these is one effect: encoded, applied to the tip, and its inverse kept.

@@ -40,6 +40,11 @@ impl Keyspace {
         }
     }
 
+    /// Whether a string of so many bytes lives in the log.
+    pub fn is_large(&self, bytes: usize) -> bool {
+        bytes >= self.large_bytes_min
+    }
+
     /// The shard's segments, and who needs them.
     pub fn segments(&self) -> &SegmentTable {
         &self.segments
