@@ -4,9 +4,13 @@
 //! be done outside is an output.
 
 mod backlog;
+mod checkpoint;
+#[cfg(test)]
+mod checkpoint_tests;
 pub mod command;
 pub mod glob;
 pub mod group;
+mod housekeeping;
 pub mod ids;
 pub mod keyspace;
 pub mod log;
@@ -17,9 +21,10 @@ pub mod port;
 pub mod reply;
 pub mod script;
 mod shard;
+mod shortage;
 pub mod slots;
 mod transaction;
 
 pub use member::{MemberStart, open_member};
-pub use open::{OpenConfig, OpenError, Opened, open_lone};
-pub use shard::{Shard, ShardConfig};
+pub use open::{FIRST_SEGMENT, FoundFile, OpenConfig, OpenError, Opened, open_lone};
+pub use shard::{Shard, ShardConfig, ShardStart};

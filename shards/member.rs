@@ -1,11 +1,11 @@
 //! Opening a shard whose group has several voters: its entries are applied once the group says how far they are committed.
 
 use crate::group::{ConfState, Entry, EntryType, Group, GroupStart, HardState, decode_hard_state};
-use crate::ids::{LogIndex, SegmentId, Term};
+use crate::ids::SegmentId;
 use crate::keyspace::Keyspace;
-use crate::log::{LogEvent, LogStart, LogWriter, RecordView, RecoveryError, recover};
-use crate::open::{OpenConfig, OpenError, Opened};
-use crate::shard::{Shard, ShardConfig};
+use crate::log::{LogEvent, LogWriter, RecordView, RecoveryError, SegmentRole, recover};
+use crate::open::{FoundFile, OpenConfig, OpenError, Opened, load_newest};
+use crate::shard::{Shard, ShardConfig, ShardStart};
 
 /// Which member of which group a shard is.
 #[derive(Clone, Debug)]
@@ -16,27 +16,40 @@ pub struct MemberStart {
     pub founders: ConfState,
 }
 
-/// Opens a shard as a member of a group, from its segments. Unlike a lone voter it cannot know which of its entries are
-/// committed: all of them go to Raft, which hands them out again.
+/// Opens a shard as a member of a group, from its files. Unlike a lone voter it cannot know which of its entries behind the
+/// checkpoint are committed: all of them go to Raft, which hands them out again.
 ///
 /// # Errors
 /// [`OpenError`], with the place.
+///
+/// # Panics
+/// When the files are not sorted by number.
 pub fn open_member(
     config: ShardConfig,
     open: OpenConfig,
     member: MemberStart,
-    bytes: &[(SegmentId, &[u8])],
-    next_segment: SegmentId,
+    files: &[FoundFile<'_>],
 ) -> Result<Opened, OpenError> {
-    let keyspace = Keyspace::new(open.hash_seed, open.large_bytes_min);
+    let of_role = |role| -> Vec<(SegmentId, &[u8])> {
+        files.iter().filter(|file| file.role == role).map(|file| (file.segment, file.bytes)).collect()
+    };
+    let logs = of_role(SegmentRole::Log);
+    let mut keyspace = Keyspace::new(open.hash_seed, open.large_bytes_min);
+    for file in files {
+        keyspace.segments_mut().add(file.segment, file.role, file.bytes.len() as u64);
+    }
+    let start = load_newest(open.identity, &of_role(SegmentRole::Checkpoint), &mut keyspace)?;
+    let applied = (start.index, start.term);
     let mut entries: Vec<Entry> = Vec::new();
     let mut places = Vec::new();
     let mut hard_state = HardState::default();
-    let start = LogStart::empty(SegmentId(1));
-    let recovered = recover(open.identity, bytes, &start, &mut |event| {
+    let recovered = recover(open.identity, &logs, &start, &mut |event| {
         match event {
             LogEvent::Entry(record) => {
                 let header = record.header;
+                if header.index() <= start.index {
+                    return Ok(());
+                }
                 if record.body.len() >= open.large_bytes_min {
                     places.push((header.index(), header.term(), header.body_position()));
                 }
@@ -55,21 +68,19 @@ pub fn open_member(
         RecoveryError::Corruption(corruption) => OpenError::Corruption(corruption.to_string()),
         RecoveryError::Visitor(error) => error,
     })?;
-    let group = Group::new(GroupStart {
-        node: member.node,
-        conf_state: member.founders,
-        hard_state,
-        applied: (LogIndex(0), Term(0)),
-        entries,
-    });
+    keyspace.segments_mut().recovered(&recovered);
+    let (node, conf_state) = (member.node, member.founders);
+    let group = Group::new(GroupStart { node, conf_state, hard_state, applied, entries });
     let mut log = LogWriter::new(open.identity, open.log, recovered.resume.clone());
     for &segment in &recovered.unused {
-        let size = bytes.iter().find(|&&(other, _)| other == segment).map_or(0, |(_, bytes)| bytes.len() as u64);
+        let size = logs.iter().find(|&&(other, _)| other == segment).map_or(0, |(_, bytes)| bytes.len() as u64);
         if segment > recovered.resume.start.segment || recovered.resume.segment_bytes == 0 {
             log.add_segment(segment, size);
         }
     }
-    let mut shard = Shard::new(config, keyspace, group, log, next_segment);
+    let log_bytes = recovered.segments.iter().map(|summary| summary.used_bytes).sum();
+    let mut shard =
+        Shard::new(config, keyspace, group, log, ShardStart { identity: open.identity, applied, log_bytes });
     shard.recovered(places);
     Ok(Opened { shard, recovered })
 }

@@ -3,13 +3,15 @@
 use crate::backlog::{Backlog, apply_effects};
 use crate::command::{Arguments, Call, Command, Entropy, Evaluation, Failure, Run, flag};
 use crate::group::{EntryType, Group, GroupOutputs, Message, Refused, TICK_MS};
-use crate::ids::{Batch, LogIndex, SegmentId, ShardId, Term};
+use crate::housekeeping::{Housekeeping, HousekeepingConfig};
+use crate::ids::{Batch, LogIndex, ShardId, Term};
 use crate::keyspace::{ColdRange, DatabaseIndex, Keyspace, LargeString, Segments};
-use crate::log::{LogPosition, LogWrite, LogWriter};
+use crate::log::{LogIdentity, LogPosition, LogWrite, LogWriter, SegmentRole};
 use crate::lost::Lost;
 use crate::port::{ExecItem, Gate, Input, Now, Outcome, Outputs, Request, ShardStats, WatchedKey};
 use crate::reply::ReplySink;
 use crate::script::{LogLevel, NO_SCRIPT, Script, ScriptEnd, ScriptEngine, ScriptLimits};
+use crate::shortage::Shortage;
 use crate::transaction::{Dropped, Host, run_exec};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -36,10 +38,23 @@ pub struct ShardConfig {
     pub warm_bytes_max: usize,
     /// The bytes of an ordinary segment.
     pub segment_bytes: u64,
+    /// A checkpoint is made when the log has grown by this part of the live bytes.
+    pub checkpoint_growth_percent: u32,
     /// Where random numbers start.
     pub entropy: u64,
     /// Bounds of scripts.
     pub script: ScriptLimits,
+}
+
+/// What a shard is told of its log's past.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardStart {
+    /// Whose log it is.
+    pub identity: LogIdentity,
+    /// The last entry that is applied to the keyspace.
+    pub applied: (LogIndex, Term),
+    /// Bytes that the log holds beyond the newest checkpoint.
+    pub log_bytes: u64,
 }
 
 /// A batch that was proposed and is not delivered yet.
@@ -61,8 +76,9 @@ pub struct Shard {
     backlog: Backlog,
     /// Entries that are being written, with where their bodies will lie.
     placing: Vec<(LogIndex, Term)>,
-    next_segment: SegmentId,
-    segment_asked: bool,
+    housekeeping: Housekeeping,
+    /// The last entry that is applied.
+    applied: (LogIndex, Term),
     /// The term in which this member leads and has applied its own first entry.
     serving: Option<Term>,
     open: Gate,
@@ -77,8 +93,14 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// A shard from what recovery left: its keyspace, its member of the group, its log.
-    pub fn new(config: ShardConfig, keyspace: Keyspace, group: Group, log: LogWriter, next_segment: SegmentId) -> Self {
+    /// A shard from what recovery left: its keyspace (with the table of its segments), its member of the group, its log.
+    pub fn new(config: ShardConfig, mut keyspace: Keyspace, group: Group, log: LogWriter, start: ShardStart) -> Self {
+        keyspace.segments_mut().set_segment_bytes(config.segment_bytes);
+        let housekeeping = HousekeepingConfig {
+            identity: start.identity,
+            segment_bytes: config.segment_bytes,
+            growth_percent: config.checkpoint_growth_percent,
+        };
         let entropy = Entropy::new(config.entropy);
         let open = Gate { batch: Batch(keyspace.batch().0 - 1), fence: 0 };
         let scripts = ScriptEngine::new(config.script).expect("a Lua VM can be made");
@@ -91,8 +113,8 @@ impl Shard {
             proposed: VecDeque::new(),
             backlog: Backlog::default(),
             placing: Vec::new(),
-            next_segment,
-            segment_asked: false,
+            housekeeping: Housekeeping::new(housekeeping, start.log_bytes),
+            applied: start.applied,
             serving: None,
             open,
             fence: 1,
@@ -118,11 +140,20 @@ impl Shard {
             Input::Watch { db, keys } => self.watch(db, keys, outputs),
             Input::Unwatch { watches } => self.unwatch(watches),
             Input::EndOfTick => self.end_of_tick(segments, outputs),
+            Input::DiskFree(bytes) => self.housekeeping.disk_free(bytes),
+            Input::CheckpointWritten(chunk) => self.housekeeping.chunk_written(chunk),
+            Input::CheckpointWarm => self.housekeeping.brought_in(),
+            Input::CheckpointPublished => {
+                self.housekeeping.published(now.unix_ms, &mut self.keyspace, &mut self.stats, outputs);
+            }
+            Input::CheckpointFailed => self.give_up_checkpoint(outputs),
             Input::Written(write) => self.written(write, segments, outputs),
             Input::Segment { segment, bytes } => {
-                self.segment_asked = false;
+                self.housekeeping.segment_came();
+                self.keyspace.segments_mut().add(segment, SegmentRole::Log, bytes);
                 self.log.add_segment(segment, bytes);
             }
+            Input::NoSpace => self.housekeeping.no_space(now.unix_ms),
             Input::Message(message) => self.message(message, segments, outputs),
             Input::Timer => self.timer(now, segments, outputs),
         }
@@ -142,7 +173,22 @@ impl Shard {
 
     /// Whether the log stands still until it gets a segment.
     pub fn waits_for_segment(&self) -> bool {
-        self.segment_asked && self.log.segments_waiting() == 0 && !self.log.is_writing()
+        self.housekeeping.has_asked() && self.log.segments_waiting() == 0 && !self.log.is_writing()
+    }
+
+    /// Whether the next turn should come at once, although nothing else asks for it: a checkpoint is walking over the keys.
+    pub fn wants_turn(&self) -> bool {
+        self.housekeeping.wants_turn()
+    }
+
+    /// A checkpoint is to be made as soon as can be; what it must outnumber to be there: [`ShardStats::checkpoints`].
+    pub fn want_checkpoint(&mut self) {
+        self.housekeeping.want_checkpoint();
+    }
+
+    /// Whether a checkpoint is wanted or being made.
+    pub fn is_checkpoint_due(&self) -> bool {
+        self.housekeeping.is_checkpoint_due()
     }
 
     /// The shard's keys, to be looked at.
@@ -244,8 +290,10 @@ impl Shard {
         let by_digest = command.name.starts_with("evalsha");
         let script = if by_digest { Script::Digest(evaluation.script) } else { Script::Source(evaluation.script) };
         let mark = self.keyspace.mark();
+        let shortage = self.shortage();
         let mut host = Host {
             keyspace: &mut self.keyspace,
+            shortage,
             config: &self.config,
             entropy: &mut self.entropy,
             segments,
@@ -287,17 +335,18 @@ impl Shard {
     }
 
     /// Why a command may not run now; nothing of it happens then.
+    #[inline]
     pub(crate) fn refusal(&self, command: &Command) -> Option<&'static str> {
         if self.hands_over(command) {
             return Some(HANDS_OVER);
         }
-        if command.is(flag::DENYOOM)
-            && self.config.memory_bytes_max != 0
-            && self.keyspace.memory_bytes() > self.config.memory_bytes_max
-        {
-            return Some("OOM command not allowed when used memory > 'maxmemory'.");
-        }
-        None
+        self.shortage().refusal(command, false)
+    }
+
+    #[inline]
+    fn shortage(&self) -> Shortage {
+        let max = self.config.memory_bytes_max;
+        Shortage { memory: max != 0 && self.keyspace.memory_bytes() > max, disk: self.stats.disk_full }
     }
 
     /// Whether a command may write while leadership is handed over: the group would refuse what it proposes.
@@ -392,6 +441,7 @@ impl Shard {
             self.turn(segments, outputs);
         }
         self.write_if_free(segments, outputs);
+        self.housekeeping.advance(&mut self.keyspace, segments, self.open.batch, outputs);
     }
 
     fn write_if_free(&mut self, segments: &dyn Segments, outputs: &mut Outputs) {
@@ -399,21 +449,47 @@ impl Shard {
             return;
         }
         self.propose(segments, outputs);
+        self.begin_checkpoint_if_due(outputs);
         if self.log.is_writing() || self.group.records().is_empty() {
             return;
         }
+        let now_ms = self.keyspace.now_ms();
         match self.log.plan(self.group.records()) {
             Ok(write) => {
+                self.keyspace.segments_mut().written(&write);
+                self.housekeeping.skipped(self.log.take_skipped());
                 self.stats.log_writes += 1;
                 self.stats.log_bytes += write.buffer.len() as u64;
                 self.placing.clear();
                 self.placing.extend(self.group.records().iter().map(|record| (record.index, record.term)));
                 self.group.writing();
                 outputs.write = Some(write);
-                self.ask_for_segment(0, outputs);
+                self.housekeeping.ask_for_segment(0, now_ms, &self.log, &mut self.keyspace, outputs);
             }
-            Err(no_segment) => self.ask_for_segment(no_segment.bytes_needed, outputs),
+            Err(no_segment) => {
+                let bytes = no_segment.bytes_needed;
+                self.housekeeping.ask_for_segment(bytes, now_ms, &self.log, &mut self.keyspace, outputs);
+            }
         }
+    }
+
+    /// Begins a checkpoint at the last entry if one is due. It follows a proposal: nothing is gathered.
+    fn begin_checkpoint_if_due(&mut self, outputs: &mut Outputs) {
+        if self.serving.is_none() {
+            return;
+        }
+        let last = self.proposed.back().map_or((self.applied.0, self.applied.1, self.open.batch), |proposed| {
+            (proposed.index, proposed.term, proposed.batch)
+        });
+        let group = &self.group;
+        let meta = || group.conf_state_bytes();
+        self.housekeeping.set_growth_percent(self.config.checkpoint_growth_percent);
+        self.housekeeping.begin_if_due(last, meta, &self.log, &mut self.keyspace, &mut self.stats, outputs);
+    }
+
+    fn give_up_checkpoint(&mut self, outputs: &mut Outputs) {
+        let now_ms = self.keyspace.now_ms();
+        self.housekeeping.give_up(now_ms, &mut self.keyspace, &mut self.stats, outputs);
     }
 
     /// Proposes the gathered batch, as the leader of the term that its effects were computed in.
@@ -430,17 +506,6 @@ impl Shard {
             Err(Refused::NotLeader) => self.lose(outputs),
         }
         self.turn(segments, outputs);
-    }
-
-    /// Asks for a segment if none waits, or if the next write needs a larger one.
-    fn ask_for_segment(&mut self, bytes_needed: u64, outputs: &mut Outputs) {
-        if self.segment_asked || (bytes_needed == 0 && self.log.segments_waiting() > 0) {
-            return;
-        }
-        self.segment_asked = true;
-        let segment = self.next_segment;
-        self.next_segment = SegmentId(segment.0 + 1);
-        outputs.segment_wanted = Some((segment, bytes_needed.max(self.config.segment_bytes)));
     }
 
     fn written(&mut self, write: LogWrite, segments: &dyn Segments, outputs: &mut Outputs) {
@@ -464,8 +529,7 @@ impl Shard {
                 continue;
             };
             for (string, offset) in std::mem::take(&mut proposed.large) {
-                let place = position.part(offset, string.len());
-                self.keyspace.placed(&string, place.segment, place.offset);
+                self.keyspace.placed(&string, position.part(offset, string.len()));
             }
         }
         self.placing.clear();
@@ -518,6 +582,7 @@ impl Shard {
                 EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => self.group.apply_members(entry),
             }
             self.backlog.pop();
+            self.applied = (index, term);
             if self.group.is_leader() && self.group.term() == term {
                 self.serving = Some(term);
             }
@@ -535,6 +600,7 @@ impl Shard {
     fn lose(&mut self, outputs: &mut Outputs) {
         let proposed = self.proposed.back().map_or(self.open.batch, |proposed| proposed.batch);
         self.serving = None;
+        self.give_up_checkpoint(outputs);
         self.proposed.clear();
         self.keyspace.undo_undelivered();
         self.fence_joined = false;
@@ -562,6 +628,9 @@ impl Shard {
             self.keyspace.take_gate();
         }
         self.keyspace.free_garbage();
+        self.stats.disk_full = self.housekeeping.is_disk_full(&self.keyspace);
+        self.housekeeping.ask_for_segment(0, now.unix_ms, &self.log, &mut self.keyspace, outputs);
+        self.housekeeping.dispose(&mut self.keyspace, outputs);
         self.end_of_tick(segments, outputs);
     }
 

@@ -257,6 +257,12 @@ impl Group {
         }
     }
 
+    /// The members, as a checkpoint keeps them.
+    pub fn conf_state_bytes(&self) -> Vec<u8> {
+        use protobuf::Message as _;
+        self.conf_state().write_to_bytes().expect("a message without required fields can be written")
+    }
+
     /// Applies a change of members that was committed.
     pub fn apply_members(&mut self, entry: &Entry) {
         use protobuf::Message as _;

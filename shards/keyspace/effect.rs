@@ -178,6 +178,13 @@ impl Effect<'_> {
     }
 }
 
+/// Appends the bytes of a `Put` up to its value, which the caller puts behind them.
+pub fn put_head(out: &mut Vec<u8>, db: DatabaseIndex, key: &[u8], expires_ms: u64, value_bytes: usize) {
+    head(out, PUT, db, key);
+    varint(out, expires_ms);
+    varint(out, value_bytes as u64);
+}
+
 #[inline]
 fn head(out: &mut Vec<u8>, code: u8, db: DatabaseIndex, key: &[u8]) {
     out.reserve(key.len() + 16);
