@@ -193,7 +193,7 @@ impl Machine {
         let keyspace = self.shard.keyspace();
         let mut contents = BTreeMap::new();
         for db in 0..DATABASES_MAX {
-            for entry in keyspace.tip(db) {
+            for entry in keyspace.tip(db).filter(|entry| !entry.expired(self.now_ms)) {
                 let value = entry.value().bytes(&self.disk).expect("all is resident").to_vec();
                 contents.insert((db, entry.key().to_vec()), (value, entry.expires_ms()));
             }

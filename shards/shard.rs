@@ -475,8 +475,7 @@ impl Shard {
 
     /// Begins a checkpoint at the last entry if one is due. It follows a proposal: nothing is gathered.
     fn begin_checkpoint_if_due(&mut self, outputs: &mut Outputs) {
-        if !self.group.is_lone() {
-            // A member that lags would need what the log no longer holds: checkpoints of groups come with their snapshots.
+        if self.serving.is_none() {
             return;
         }
         let last = self.proposed.back().map_or((self.applied.0, self.applied.1, self.open.batch), |proposed| {

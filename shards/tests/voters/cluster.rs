@@ -21,7 +21,7 @@ pub const NODES: u64 = 3;
 pub const LARGE_BYTES_MIN: usize = 256;
 /// Unix milliseconds at which every test starts.
 pub const START_MS: u64 = 1_700_000_000_000;
-const SEGMENT_BYTES: u64 = 64 << 10;
+const SEGMENT_BYTES: u64 = 256 << 10;
 const TICK_US: u64 = 100_000;
 
 /// A command that was given to a member.
@@ -131,7 +131,8 @@ impl Cluster {
             memory_bytes_max: 0,
             warm_bytes_max: 0,
             segment_bytes: SEGMENT_BYTES,
-            checkpoint_growth_percent: 100,
+            // A checkpoint is made when a test wants one: followers that lag find their entries in the log.
+            checkpoint_growth_percent: u32::MAX,
             entropy: node << 32 | salt,
             script: ScriptLimits::default(),
         };
@@ -220,9 +221,17 @@ impl Cluster {
         if let Some(range) = outputs.cold_entry.take() {
             member.cold_entry = Some(range);
         }
+        for (segment, _) in outputs.unneeded.drain(..) {
+            member.disk.remove(segment);
+        }
         if let Some(wanted) = outputs.segment_wanted.take() {
-            member.disk.add(wanted.segment, wanted.bytes);
+            member.disk.add(wanted);
             self.step(node, Input::Segment { segment: wanted.segment, bytes: wanted.bytes });
+        }
+        for order in std::mem::take(&mut self.node(node).outputs.checkpoint) {
+            if let Some(input) = self.node(node).disk.checkpoint(order) {
+                self.step(node, input);
+            }
         }
     }
 
@@ -407,6 +416,13 @@ impl Cluster {
     pub fn campaign(&mut self, node: u64) {
         let term = self.shard(node).group().term().0;
         self.deliver(Message { msg_type: MessageType::MsgTimeoutNow, to: node, term, ..Message::default() });
+    }
+
+    /// Makes a checkpoint at a member, whole.
+    #[track_caller]
+    pub fn checkpoint(&mut self, node: u64) {
+        self.node(node).shard.as_mut().expect("the member is up").want_checkpoint();
+        self.tick_until(|cluster| cluster.shard(node).stats().checkpoints > 0);
     }
 
     /// The members that serve.

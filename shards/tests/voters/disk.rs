@@ -5,6 +5,7 @@ use ringkeep_shards::command::Entropy;
 use ringkeep_shards::ids::SegmentId;
 use ringkeep_shards::keyspace::{ColdRange, Segments};
 use ringkeep_shards::log::{LogWrite, Recovered, SegmentRole};
+use ringkeep_shards::port::{CheckpointOrder, Input, SegmentWanted};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a crash writes of the write in flight: whole blocks of this many bytes, from its start.
@@ -13,7 +14,9 @@ const BLOCK_BYTES: usize = 512;
 /// The disk of one member. It outlives crashes.
 #[derive(Default)]
 pub struct Disk {
-    segments: BTreeMap<SegmentId, Vec<u8>>,
+    segments: BTreeMap<SegmentId, (SegmentRole, Vec<u8>)>,
+    /// A checkpoint that has no name yet.
+    unfinished: Vec<u8>,
     writing: Option<LogWrite>,
     /// Whether writes are held back until the test lets them go.
     pub held: bool,
@@ -25,9 +28,42 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// A segment of zeros.
-    pub fn add(&mut self, segment: SegmentId, bytes: u64) {
-        assert!(self.segments.insert(segment, vec![0; bytes as usize]).is_none(), "segment {segment} twice");
+    /// A segment for the log: of zeros, or one that was used before under another name.
+    pub fn add(&mut self, wanted: SegmentWanted) {
+        let bytes = match wanted.recycle {
+            Some(old) => self.segments.remove(&old).expect("it was there").1,
+            None => vec![0; wanted.bytes as usize],
+        };
+        let twice = self.segments.insert(wanted.segment, (SegmentRole::Log, bytes));
+        assert!(twice.is_none(), "segment {} twice", wanted.segment);
+    }
+
+    /// Removes a file.
+    pub fn remove(&mut self, segment: SegmentId) {
+        self.segments.remove(&segment).expect("it was there");
+    }
+
+    /// Does a step of a checkpoint; what the shard is to be told.
+    pub fn checkpoint(&mut self, order: CheckpointOrder) -> Option<Input<'static>> {
+        match order {
+            CheckpointOrder::Begin { .. } | CheckpointOrder::Drop { .. } => {
+                self.unfinished.clear();
+                None
+            }
+            CheckpointOrder::Write { chunk, .. } => {
+                self.unfinished.extend_from_slice(&chunk.buffer);
+                Some(Input::CheckpointWritten(chunk))
+            }
+            CheckpointOrder::BringIn { range } => {
+                self.bring_in(range);
+                Some(Input::CheckpointWarm)
+            }
+            CheckpointOrder::Publish { segment } => {
+                let bytes = std::mem::take(&mut self.unfinished);
+                self.segments.insert(segment, (SegmentRole::Checkpoint, bytes));
+                Some(Input::CheckpointPublished)
+            }
+        }
     }
 
     /// Takes a write on; it is durable when [`Disk::complete`] says so.
@@ -51,6 +87,7 @@ impl Disk {
     /// Power is cut: of the write on its way a prefix is there, maybe nothing, maybe all of it.
     pub fn crash(&mut self, random: &mut Entropy) {
         self.resident.clear();
+        self.unfinished.clear();
         if let Some(write) = self.writing.take() {
             let blocks = write.buffer.len() / BLOCK_BYTES;
             let there = random.next_u64() as usize % (blocks + 1);
@@ -60,20 +97,19 @@ impl Disk {
     }
 
     fn put(&mut self, write: &LogWrite, bytes: usize) {
-        let segment = self.segments.get_mut(&write.segment).expect("the log writes to its segments");
+        let (_, segment) = self.segments.get_mut(&write.segment).expect("the log writes to its segments");
         segment[write.offset as usize..][..bytes].copy_from_slice(&write.buffer[..bytes]);
     }
 
-    /// The segments, as recovery wants them.
+    /// The files, as recovery wants them.
     pub fn files(&self) -> Vec<FoundFile<'_>> {
-        let segments = self.segments.iter();
-        segments.map(|(&segment, bytes)| FoundFile { segment, role: SegmentRole::Log, bytes }).collect()
+        self.segments.iter().map(|(&segment, (role, bytes))| FoundFile { segment, role: *role, bytes }).collect()
     }
 
     /// Does what recovery asks for: what a torn write left is zeroed.
     pub fn mend(&mut self, recovered: &Recovered) {
         for range in &recovered.torn {
-            let segment = self.segments.get_mut(&range.segment).expect("a segment that was recovered");
+            let (_, segment) = self.segments.get_mut(&range.segment).expect("a segment that was recovered");
             segment[range.offset as usize..][..range.bytes as usize].fill(0);
         }
     }
@@ -90,7 +126,7 @@ impl Disk {
 
     /// The bytes of a range, brought in or not.
     pub fn range(&self, range: ColdRange) -> &[u8] {
-        &self.segments[&range.segment][range.offset as usize..][..range.len]
+        &self.segments[&range.segment].1[range.offset as usize..][..range.len]
     }
 }
 

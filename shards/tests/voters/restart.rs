@@ -1,6 +1,6 @@
 //! Members that lose their memory and find what their logs hold.
 
-use crate::cluster::{Answer, Cluster, NODES};
+use crate::cluster::{Answer, Cluster, LARGE_BYTES_MIN, NODES};
 
 #[test]
 fn everything_acknowledged_is_there_after_all_members_lost_power() {
@@ -81,4 +81,49 @@ fn a_suffix_that_was_replaced_stays_replaced() {
     cluster.tick_until(|cluster| cluster.commit(1) == cluster.commit(leader));
     cluster.expect_equal();
     assert_eq!(cluster.held(1, "lost0"), None);
+}
+
+#[test]
+fn a_leader_restarts_from_its_checkpoint_and_the_log_behind_it() {
+    let mut cluster = Cluster::led_by_first(4);
+    for n in 0..50 {
+        cluster.expect(1, &format!("SET k{n} {n}"), "OK");
+    }
+    cluster.expect(1, &format!("SET large {}", "v".repeat(2 * LARGE_BYTES_MIN)), "OK");
+    cluster.checkpoint(1);
+    cluster.expect(1, "SET k1 changed", "OK");
+    cluster.expect(1, "DEL k2", ":1");
+    for node in 1..=NODES {
+        cluster.crash(node);
+    }
+    for node in 1..=NODES {
+        cluster.start(node);
+    }
+    cluster.elect(1);
+    assert_eq!(cluster.held(1, "k1").as_deref(), Some("changed"));
+    assert_eq!(cluster.contents(1).len(), 50);
+    cluster.expect(1, "APPEND large tail", &format!(":{}", 2 * LARGE_BYTES_MIN + 4));
+    cluster.tick_until(|cluster| (2..=NODES).all(|node| cluster.commit(node) == cluster.commit(1)));
+    cluster.expect_equal();
+}
+
+#[test]
+fn a_checkpoint_dies_with_the_term_that_its_entry_was_proposed_in() {
+    let mut cluster = Cluster::led_by_first(5);
+    cluster.expect(1, "SET k 1", "OK");
+    cluster.network.isolate(1, NODES);
+    // It stands at an entry that is never committed.
+    cluster.node(1).shard.as_mut().expect("it is up").want_checkpoint();
+    cluster.ask(1, "SET k 2");
+    cluster.tick_until(|cluster| !cluster.shard(1).is_serving());
+    assert_eq!((cluster.shard(1).stats().checkpoints, cluster.shard(1).stats().checkpoints_failed), (0, 1));
+    cluster.crash(1);
+    cluster.start(1);
+    cluster.network.heal();
+    cluster.tick_until(|cluster| !cluster.serving().is_empty());
+    for _ in 0..20 {
+        cluster.tick();
+    }
+    cluster.expect_equal();
+    assert_eq!(cluster.held(1, "k").as_deref(), Some("1"));
 }
