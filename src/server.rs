@@ -239,23 +239,28 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
         make_client,
     );
     reactor.begin().await;
-    // Nobody is served before every shard serves: a core may be asked for any of them.
-    let last = plan.starting.fetch_sub(1, Ordering::SeqCst) == 1;
-    while plan.starting.load(Ordering::SeqCst) > 0 && !plan.stop.is_requested() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    // Who reaches any port reaches all of them, or waits in their queues: the shards' are there before the server's own.
     let backlog = config.tcp_backlog;
-    for &address in &plan.addresses {
-        let listener = listen(address, Sharing::EveryCore, backlog).map_err(|error| error.to_string())?;
-        reactor.listen(listener, Door::Server);
-    }
+    let mut shard_listeners = Vec::new();
     for (shard, _) in plan.core_of.iter().enumerate().filter(|(_, owner)| **owner == core) {
         let shard = ShardId(shard as u16);
         let Some(port) = config.shard_port(shard) else { continue };
         for address in bound(config, port)? {
             let listener = listen(address, Sharing::One, backlog).map_err(|error| error.to_string())?;
-            reactor.listen(listener, Door::Shard(shard));
+            shard_listeners.push((listener, shard));
         }
+    }
+    // Nobody is served before every shard serves: a core may be asked for any of them.
+    let last = plan.starting.fetch_sub(1, Ordering::SeqCst) == 1;
+    while plan.starting.load(Ordering::SeqCst) > 0 && !plan.stop.is_requested() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for &address in &plan.addresses {
+        let listener = listen(address, Sharing::EveryCore, backlog).map_err(|error| error.to_string())?;
+        reactor.listen(listener, Door::Server);
+    }
+    for (listener, shard) in shard_listeners {
+        reactor.listen(listener, Door::Shard(shard));
     }
     if last {
         for address in &plan.addresses {
