@@ -49,6 +49,8 @@ pub struct MovedConnection<T> {
     pub client: T,
     /// Bytes received and sent so far.
     pub traffic_bytes: (u64, u64),
+    /// When bytes last came or went, on the node's monotonic clock.
+    pub last_active_us: u64,
 }
 
 impl<T> Connection<T> {
@@ -234,7 +236,13 @@ impl<T> Connection<T> {
         assert!(self.is_flushed(), "a connection moves when everything is sent");
         let undecoded = self.take_undecoded();
         let traffic_bytes = self.traffic_bytes();
-        MovedConnection { descriptor, undecoded, client: self.client, traffic_bytes }
+        MovedConnection {
+            descriptor,
+            undecoded,
+            client: self.client,
+            traffic_bytes,
+            last_active_us: self.last_active_us,
+        }
     }
 
     /// Unpacks one that came from another core, under the id that its socket has in this core's ring. Decode what is

@@ -33,6 +33,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+mod moving;
+
 /// How often timers are looked at while something waits for one.
 const TIMER: Duration = Duration::from_millis(100);
 /// Bytes that a connection may have sent ahead of a request that waits before it is not read from any more.
@@ -64,6 +66,7 @@ pub struct Reactor {
     segment_replies: crossbeam::channel::Receiver<SegmentReply>,
     stop: StopRequest,
     timer_due_us: u64,
+    moves: moving::Moves,
     /// Connections of the whole node.
     connected: Arc<AtomicUsize>,
     make_client: MakeClient,
@@ -110,6 +113,7 @@ impl Reactor {
             segment_replies,
             stop,
             timer_due_us: 0,
+            moves: moving::Moves::default(),
             connected,
             make_client,
         }
@@ -158,6 +162,7 @@ impl Reactor {
             self.completed(completion);
         }
         self.receive_messages();
+        self.take_moves();
         self.take_background();
         self.tick_timers();
         self.engine.end_pause_when_due();
@@ -166,6 +171,9 @@ impl Reactor {
 
     fn sleep(&self) -> Sleep {
         let pause_left = self.engine.pause_left_us().map(Duration::from_micros);
+        if self.moves.has_departures() {
+            return Sleep::AtMost(moving::DEPARTURE_TIMER);
+        }
         if self.cold.outstanding() > 0 {
             return Sleep::AtMost(Duration::from_millis(1));
         }
@@ -203,8 +211,8 @@ impl Reactor {
                 if let Some(connection) = self.connections.get_mut(socket) {
                     // What was asked before the end is answered; half a request is nothing.
                     connection.client.state.ended = true;
-                    connection.client.state.session.closing = true;
-                    self.flush(socket);
+                    self.moves.call_off(socket);
+                    self.resume(socket);
                 }
             }
             Completion::SendFailed { socket, .. } => self.leave(socket),
@@ -276,7 +284,7 @@ impl Reactor {
         connection.note_received(bytes.len(), now_us);
         self.engine.node.counters.input_bytes += bytes.len() as u64;
         let state = &connection.client.state;
-        if state.waiting.is_some() || state.session.closing {
+        if state.waiting.is_some() || state.session.closing || self.moves.is_departing(socket) {
             if !state.session.closing {
                 connection.keep(bytes, &mut self.pool);
                 if connection.undecoded().len() > HELD_BACK_BYTES_MAX && !connection.client.state.paused {
@@ -296,9 +304,9 @@ impl Reactor {
         self.flush(socket);
     }
 
-    /// Drops a connection that holds more than it may.
-    fn check_bounds(&mut self, socket: SocketId) {
-        let Some(connection) = self.connections.get_mut(socket) else { return };
+    /// Drops a connection that holds more than it may; whether it did.
+    fn check_bounds(&mut self, socket: SocketId) -> bool {
+        let Some(connection) = self.connections.get_mut(socket) else { return false };
         let query = (connection.undecoded().len() + connection.client.decoder.held_bytes()) as u64;
         if query > self.engine.node.settings.config().query_buffer_bytes_max {
             connection.client.state.overrun = Some(Overrun::Query);
@@ -307,7 +315,7 @@ impl Reactor {
         if unsent > self.engine.node.output_bytes_max() {
             connection.client.state.overrun = Some(Overrun::Output);
         }
-        let Some(overrun) = connection.client.state.overrun else { return };
+        let Some(overrun) = connection.client.state.overrun else { return false };
         let state = &connection.client.state;
         let peer = state.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
         let id = state.session.id;
@@ -321,6 +329,7 @@ impl Reactor {
             )),
         }
         self.leave(socket);
+        true
     }
 
     /// Closes connections that were silent for longer than `timeout`.
@@ -454,7 +463,11 @@ impl Reactor {
 
     fn receive_messages(&mut self) {
         let engine = &mut self.engine;
-        self.mesh.receive(|_, message| engine.received(message));
+        let moves = &mut self.moves;
+        self.mesh.receive(|from, message| match message {
+            Message::Moving(said) => moves.hear(from, said),
+            message => engine.received(message),
+        });
     }
 
     fn take_background(&mut self) {
@@ -505,6 +518,7 @@ impl Reactor {
         for (ticket, question) in std::mem::take(&mut self.engine.questions) {
             let mut view = CoreView { engine: &mut self.engine, connections: &mut self.connections, close: &mut close };
             let answer = Answer::Data(question(&mut view));
+            self.engine.traces.question_put(ticket.core);
             if ticket.core == self.engine.core {
                 self.engine.answers.push_back((ticket, answer, None));
             } else {
@@ -518,6 +532,7 @@ impl Reactor {
 
     /// Ends the turn: shards write, answers reach their connections, bytes leave.
     fn finish_turn(&mut self) {
+        self.depart();
         loop {
             self.put_questions();
             while let Some((ticket, answer, gate)) = self.engine.answers.pop_front() {
@@ -536,6 +551,7 @@ impl Reactor {
             };
             self.resume(socket);
         }
+        self.settle_moves();
         self.engine.end_of_turn();
         for (place, mut write) in self.engine.writes.drain(..) {
             let file = self.engine.shards[place].files.segment(write.segment).expect("the log writes to its segments");
@@ -569,16 +585,26 @@ impl Reactor {
 
     /// A connection's request is finished: what was held back behind it runs.
     fn resume(&mut self, socket: SocketId) {
+        if !self.ring.is_open(socket) {
+            return;
+        }
         let Some(connection) = self.connections.get_mut(socket) else { return };
         if connection.client.state.waiting.is_none() {
+            if self.check_bounds(socket) || self.moves.is_departing(socket) || self.begin_departure(socket) {
+                return self.flush(socket);
+            }
+            let Some(connection) = self.connections.get_mut(socket) else { return };
             if !connection.undecoded().is_empty() || connection.client.state.deferred.is_some() {
                 self.decode_kept(socket);
             }
             let Some(connection) = self.connections.get_mut(socket) else { return };
             let state = &mut connection.client.state;
-            if state.paused && state.waiting.is_none() {
-                state.paused = false;
-                self.ring.receive(socket);
+            if state.waiting.is_none() {
+                state.session.closing |= state.ended;
+                if state.paused {
+                    state.paused = false;
+                    self.ring.receive(socket);
+                }
             }
         }
         self.flush(socket);

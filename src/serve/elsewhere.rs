@@ -267,6 +267,7 @@ impl Engine {
                 self.replied(state, out, start, before, None);
             }
             Ok((shard, items, session)) => {
+                self.count_traffic(state, shard);
                 let watches = std::mem::take(&mut state.session.watched).into_iter().map(|(_, key)| key).collect();
                 let job = Job::new(shard, state.session.db, state.session.protocol, Work::Exec { items, watches });
                 let serial = state.wait(1, Finish::Exec(Box::new(session)));

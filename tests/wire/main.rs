@@ -10,6 +10,7 @@ mod authentication;
 mod clients;
 mod lifecycle;
 mod limits;
+mod moving;
 mod protocol;
 mod shards;
 
