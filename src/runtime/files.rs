@@ -2,6 +2,7 @@
 
 use crate::runtime::map::SegmentMap;
 use crate::runtime::segment_files::SegmentFiles;
+use crate::runtime::segment_lock::lock_for_writes;
 use ringkeep_shards::ids::SegmentId;
 use ringkeep_shards::keyspace::{ColdRange, Segments};
 use ringkeep_shards::log::SegmentRole;
@@ -50,7 +51,7 @@ impl ShardFiles {
         for file in files.list()? {
             let map = Arc::new(files.map(file.segment, file.role)?);
             let open = match file.role {
-                SegmentRole::Log => Some(Rc::new(files.open_log(file.segment)?)),
+                SegmentRole::Log => Some(Rc::new(open_locked(&files, file.segment)?)),
                 SegmentRole::Checkpoint => None,
             };
             segments.insert(file.segment, OpenSegment { role: file.role, file: open, map });
@@ -107,6 +108,13 @@ impl Segments for Unhurried<'_> {
     }
 }
 
+/// Opens a log segment for writes that its lock outlasts, once those of a server that is gone have ended.
+fn open_locked(files: &SegmentFiles, segment: SegmentId) -> io::Result<File> {
+    let file = files.open_log(segment)?;
+    lock_for_writes(&file, &files.path(segment, SegmentRole::Log))?;
+    Ok(file)
+}
+
 /// Makes a log segment: zeroed, durable, found again after a crash. `pace` is told of every chunk written, in bytes.
 ///
 /// # Errors
@@ -125,7 +133,7 @@ pub fn make_segment(
         }
     }
     unfinished.finish()?;
-    let file = files.open_log(segment)?;
+    let file = open_locked(files, segment)?;
     let map = files.map(segment, SegmentRole::Log)?;
     Ok(NewSegment { segment, bytes, file, map })
 }
