@@ -12,7 +12,7 @@ use crate::serve::message::{Answer, Message, Question, Ticket};
 use crate::serve::node::NodeState;
 use crate::serve::traces::Traces;
 use bytes::Bytes;
-use ringkeep_shards::command::{Admission, Arguments, Command, Door, ReplyMode, Run};
+use ringkeep_shards::command::{Admission, Arguments, Command, Door, ReplyMode, Run, at_shard_port};
 use ringkeep_shards::ids::{Batch, CoreId, ShardId};
 use ringkeep_shards::keyspace::ColdRange;
 use ringkeep_shards::log::LogWrite;
@@ -136,10 +136,21 @@ impl Engine {
         }
         let before = out.len();
         let mut reply = WireReply::new(out, state.session.protocol);
-        let Admission::Run(command) = state.session.admit(list, &mut reply) else {
-            self.replied(state, out, start, before, None);
-            return true;
+        let admission = state.session.admit(list, &mut reply);
+        let mut command = match admission {
+            Admission::Run(command) => command,
+            Admission::Queued | Admission::Refused => {
+                if let (Admission::Queued, Door::Shard(_)) = (admission, state.session.door) {
+                    self.check_queued(state, list, out, before);
+                }
+                self.replied(state, out, start, before, None);
+                return true;
+            }
         };
+        if state.session.door != Door::Server {
+            command = at_shard_port(command);
+        }
+        let mut reply = WireReply::new(out, state.session.protocol);
         match command.run {
             Run::Shard(_) => match self.place(state, command, list, &mut reply) {
                 Place::Shard(shard) => self.in_shard(socket, state, command, shard, list, owned, out, start),

@@ -12,6 +12,7 @@ mod lifecycle;
 mod limits;
 mod moving;
 mod protocol;
+mod shard_ports;
 mod shards;
 
 use common::{ServerOptions, reference_binary};
