@@ -11,7 +11,7 @@ use crate::log_line;
 use crate::resp::Decoded;
 use crate::runtime::background::{SegmentReply, SegmentRequest};
 use crate::runtime::clock::Clock;
-use crate::runtime::connection::{BufferPool, Connection, Connections};
+use crate::runtime::connection::{BufferPool, Connection, Connections, OUTPUT_AHEAD_BYTES_MAX};
 use crate::runtime::files::ShardFiles;
 use crate::runtime::map::SegmentMap;
 use crate::runtime::mesh::Mesh;
@@ -34,6 +34,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 mod moving;
+mod stopping;
 
 /// How often timers are looked at while something waits for one.
 const TIMER: Duration = Duration::from_millis(100);
@@ -67,6 +68,7 @@ pub struct Reactor {
     stop: StopRequest,
     timer_due_us: u64,
     moves: moving::Moves,
+    stopping: Option<stopping::Stopping>,
     /// Connections of the whole node.
     connected: Arc<AtomicUsize>,
     make_client: MakeClient,
@@ -114,6 +116,7 @@ impl Reactor {
             stop,
             timer_due_us: 0,
             moves: moving::Moves::default(),
+            stopping: None,
             connected,
             make_client,
         }
@@ -141,10 +144,8 @@ impl Reactor {
         loop {
             self.turn().await;
             if self.stop.is_requested() {
-                for (listener, _) in self.doors.drain(..) {
-                    self.ring.stop_listening(listener);
-                }
-                if self.stopped() {
+                self.begin_stop();
+                if self.has_stopped() {
                     return;
                 }
             }
@@ -171,6 +172,9 @@ impl Reactor {
 
     fn sleep(&self) -> Sleep {
         let pause_left = self.engine.pause_left_us().map(Duration::from_micros);
+        if self.stopping.is_some() {
+            return Sleep::AtMost(stopping::STOP_TIMER);
+        }
         if self.moves.has_departures() {
             return Sleep::AtMost(moving::DEPARTURE_TIMER);
         }
@@ -194,7 +198,11 @@ impl Reactor {
                 self.engine.node.counters.output_bytes += buffer.len() as u64;
                 if let Some(connection) = self.connections.get_mut(socket) {
                     connection.sent(buffer, now_us, &mut self.pool);
+                    let was_full = connection.is_full;
                     self.flush(socket);
+                    if was_full {
+                        self.resume(socket);
+                    }
                 }
             }
             Completion::LogWritten { token, buffer, result } => {
@@ -234,6 +242,9 @@ impl Reactor {
 
     fn accepted(&mut self, listener: ListenerId, socket: OwnedFd) {
         let door = self.doors.iter().find(|(id, _)| *id == listener).map_or(Door::Server, |(_, door)| *door);
+        if self.stopping.is_some() {
+            return;
+        }
         self.engine.node.counters.connections_received += 1;
         let peer = super::listen::peer_address(&socket).ok();
         if let Some(text) = self.refusal(peer) {
@@ -284,7 +295,8 @@ impl Reactor {
         connection.note_received(bytes.len(), now_us);
         self.engine.node.counters.input_bytes += bytes.len() as u64;
         let state = &connection.client.state;
-        if state.waiting.is_some() || state.session.closing || self.moves.is_departing(socket) {
+        let departs = self.moves.is_departing(socket);
+        if state.waiting.is_some() || state.session.closing || connection.is_full || departs {
             if !state.session.closing {
                 connection.keep(bytes, &mut self.pool);
                 if connection.undecoded().len() > HELD_BACK_BYTES_MAX && !connection.client.state.paused {
@@ -371,10 +383,15 @@ impl Reactor {
             assert!(ran, "nothing is gathered when a request was deferred");
         }
         let mut used = 0;
+        let mut is_full = false;
         let output_bytes_max = engine.node.output_bytes_max();
         while state.waiting.is_none() && !state.session.closing && used < input.len() {
             if out.len() - start > output_bytes_max {
                 state.overrun = Some(Overrun::Output);
+                break;
+            }
+            is_full = out.len() - start > OUTPUT_AHEAD_BYTES_MAX;
+            if is_full {
                 break;
             }
             match decoder.next(&input[used..]) {
@@ -407,6 +424,7 @@ impl Reactor {
         if out.len() - start > output_bytes_max {
             state.overrun = Some(Overrun::Output);
         }
+        connection.is_full = is_full;
         used
     }
 
@@ -600,19 +618,13 @@ impl Reactor {
             let Some(connection) = self.connections.get_mut(socket) else { return };
             let state = &mut connection.client.state;
             if state.waiting.is_none() {
-                state.session.closing |= state.ended;
-                if state.paused {
+                state.session.closing |= state.ended && !connection.is_full;
+                if state.paused && !connection.is_full {
                     state.paused = false;
                     self.ring.receive(socket);
                 }
             }
         }
         self.flush(socket);
-    }
-
-    /// Whether nothing is owed any more.
-    fn stopped(&mut self) -> bool {
-        self.writing.iter().all(Option::is_none)
-            && self.connections.iter_mut().all(|connection| connection.is_flushed())
     }
 }

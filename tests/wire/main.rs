@@ -14,6 +14,7 @@ mod moving;
 mod protocol;
 mod shard_ports;
 mod shards;
+mod stopping;
 
 use common::{ServerOptions, reference_binary};
 

@@ -153,6 +153,7 @@ impl Reactor {
         let id = client.state.session.id;
         // It is received from when what came along is decoded.
         client.state.paused = true;
+        client.state.session.closing |= self.stopping.is_some();
         let socket = self.ring.attach(descriptor);
         self.connections.insert(Connection::from_moved(socket, undecoded, client, traffic_bytes, last_active_us));
         self.dirty.push(socket);
