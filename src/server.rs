@@ -24,8 +24,8 @@ use crate::serve::local::LocalShard;
 use crate::serve::message::Message;
 use crate::serve::node::{CoreCounters, NodeState};
 use ringkeep_shards::command::{Door, Session};
-use ringkeep_shards::ids::{Batch, ClientId, CoreId, SegmentId, ShardId};
-use ringkeep_shards::log::{LogConfig, SegmentRole};
+use ringkeep_shards::ids::{Batch, ClientId, CoreId, ShardId};
+use ringkeep_shards::log::LogConfig;
 use ringkeep_shards::script::{ScriptLimits, proves_hooks_fire_in_compiled_loops};
 use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
 use std::error::Error;
@@ -326,6 +326,7 @@ pub fn shard_config(config: &Config, shard: ShardId, shards: u16, entropy: u64) 
         memory_bytes_max: config.memory_bytes_max.map_or(0, |bytes| (bytes / u64::from(shards)).max(1) as usize),
         warm_bytes_max: warm_bytes(config) / usize::from(shards),
         segment_bytes: config.log.segment_bytes,
+        checkpoint_growth_percent: config.log.checkpoint_growth_percent,
         entropy,
         script: ScriptLimits { memory_bytes_max: config.script.memory_bytes_max as usize, ..ScriptLimits::default() },
     }
@@ -342,8 +343,7 @@ fn open_shard(shard: ShardId, plan: &Plan, entropy: &mut Entropy) -> Result<Loca
     let config = plan.settings.config();
     let files = SegmentFiles::open(&path, plan.disk).map_err(|error| said(&error))?;
     let files = ShardFiles::open(files).map_err(|error| said(&error))?;
-    for (segment, _) in files.bytes(SegmentRole::Log) {
-        let open = files.segment(segment).expect("it was just listed");
+    for open in files.segments() {
         open.map.populate().map_err(|error| said(&error))?;
     }
     let mut shard_config = shard_config(config, shard, plan.identity.shards, entropy.next_u64());
@@ -354,10 +354,8 @@ fn open_shard(shard: ShardId, plan: &Plan, entropy: &mut Entropy) -> Result<Loca
         hash_seed: plan.identity.hash_seed,
         large_bytes_min: config.log.large_value_bytes as usize,
     };
-    let next = SegmentId(files.newest().0 + 1);
     let started = Instant::now();
-    let logs = files.bytes(SegmentRole::Log);
-    let opened = open_lone(shard_config, open, &logs, &Unhurried(&files), next).map_err(|error| said(&error))?;
+    let opened = open_lone(shard_config, open, &files.found(), &Unhurried(&files)).map_err(|error| said(&error))?;
     // What kill -9 left in the page cache is not on disk yet; what a torn write left must not be taken for a record later.
     for &range in &opened.recovered.torn {
         files.directory().zero(range).map_err(|error| said(&error))?;

@@ -43,7 +43,7 @@ mod string;
 mod string_options;
 mod table;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use call::{Arguments, Call, Entropy};
 pub use client::client_line;

@@ -136,6 +136,7 @@ fn since(now: ShardStats, base: ShardStats) -> ShardStats {
         log_bytes: now.log_bytes - base.log_bytes,
         keyspace_hits: now.keyspace_hits - base.keyspace_hits,
         keyspace_misses: now.keyspace_misses - base.keyspace_misses,
-        timestamp: now.timestamp,
+        // What is a state, not a count, stays.
+        ..now
     }
 }

@@ -3,6 +3,7 @@
 use crate::config::{Override, Source, load};
 use crate::observe::Observed;
 use crate::route::OutputQueue;
+use crate::runtime::background::Chore;
 use crate::runtime::connection::Connections;
 use crate::runtime::disk::Disk;
 use crate::runtime::doorbell::Doorbell;
@@ -17,8 +18,8 @@ use crate::serve::local::LocalShard;
 use crate::serve::message::{Answer, CoreView, Message};
 use crate::serve::node::{CoreCounters, NodeState};
 use ringkeep_shards::command::{Door, Session};
-use ringkeep_shards::ids::{Batch, ClientId, CoreId, SegmentId, ShardId};
-use ringkeep_shards::log::{LogConfig, LogIdentity, SegmentRole};
+use ringkeep_shards::ids::{Batch, ClientId, CoreId, ShardId};
+use ringkeep_shards::log::{LogConfig, LogIdentity};
 use ringkeep_shards::port::Input;
 use ringkeep_shards::script::ScriptLimits;
 use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
@@ -102,9 +103,11 @@ impl TestNode {
         let mut moved = false;
         let engine = &mut self.engines[core];
         engine.end_of_turn();
-        for (place, segment, bytes) in std::mem::take(&mut engine.segments_wanted) {
-            engine.step(place, Input::Segment { segment, bytes });
-            moved = true;
+        for (place, chore) in std::mem::take(&mut engine.background) {
+            if let Chore::Segment { wanted, .. } = chore {
+                engine.step(place, Input::Segment { segment: wanted.segment, bytes: wanted.bytes });
+                moved = true;
+            }
         }
         for (place, write) in std::mem::take(&mut engine.writes) {
             engine.step(place, Input::Written(write));
@@ -112,8 +115,9 @@ impl TestNode {
         }
         let (mut connections, mut close) = (Connections::<Client>::default(), Vec::new());
         for (ticket, question) in std::mem::take(&mut engine.questions) {
-            let mut view = CoreView { engine, connections: &mut connections, close: &mut close };
-            let answer = Answer::Data(question(&mut view));
+            let mut view = CoreView { engine, connections: &mut connections, ticket, close: &mut close };
+            let Some(answer) = question(&mut view) else { continue };
+            let answer = Answer::Data(answer);
             if ticket.core == engine.core {
                 engine.answers.push_back((ticket, answer, None));
             } else {
@@ -168,6 +172,7 @@ fn open(shard: ShardId, shards: u16, scratch: &Scratch) -> LocalShard {
         memory_bytes_max: 0,
         warm_bytes_max: 1 << 20,
         segment_bytes: 1 << 20,
+        checkpoint_growth_percent: 100,
         entropy: 1,
         script: ScriptLimits::default(),
     };
@@ -177,8 +182,6 @@ fn open(shard: ShardId, shards: u16, scratch: &Scratch) -> LocalShard {
         hash_seed: 0,
         large_bytes_min: 16 << 10,
     };
-    let bytes = files.bytes(SegmentRole::Log);
-    let next = SegmentId(files.newest().0 + 1);
-    let opened = open_lone(config, open, &bytes, &files, next).unwrap_or_else(|error| panic!("{error}"));
+    let opened = open_lone(config, open, &files.found(), &files).unwrap_or_else(|error| panic!("{error}"));
     LocalShard::new(shard, opened.shard, files)
 }

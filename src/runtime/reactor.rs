@@ -9,7 +9,7 @@
 use crate::config::Config;
 use crate::log_line;
 use crate::resp::Decoded;
-use crate::runtime::background::{SegmentReply, SegmentRequest};
+use crate::runtime::background;
 use crate::runtime::clock::Clock;
 use crate::runtime::connection::{BufferPool, Connection, Connections, OUTPUT_AHEAD_BYTES_MAX};
 use crate::runtime::files::ShardFiles;
@@ -38,6 +38,8 @@ mod stopping;
 
 /// How often timers are looked at while something waits for one.
 const TIMER: Duration = Duration::from_millis(100);
+/// How often the room on the disk is looked at, in microseconds.
+const DISK_LOOK_US: u64 = 1_000_000;
 /// Bytes that a connection may have sent ahead of a request that waits before it is not read from any more.
 const HELD_BACK_BYTES_MAX: usize = 1 << 20;
 
@@ -63,12 +65,13 @@ pub struct Reactor {
     dirty: Vec<SocketId>,
     /// Log writes in flight, by the shard's place.
     writing: Vec<Option<LogWrite>>,
-    segment_requests: crossbeam::channel::Sender<SegmentRequest>,
-    segment_replies: crossbeam::channel::Receiver<SegmentReply>,
+    background_requests: crossbeam::channel::Sender<background::Request>,
+    background_replies: crossbeam::channel::Receiver<background::Reply>,
     stop: StopRequest,
     timer_due_us: u64,
     moves: moving::Moves,
     stopping: Option<stopping::Stopping>,
+    disk_looked_at_us: u64,
     /// Connections of the whole node.
     connected: Arc<AtomicUsize>,
     make_client: MakeClient,
@@ -93,8 +96,8 @@ impl Reactor {
         mesh: Mesh<Message>,
         clock: Clock,
         engine: Engine,
-        segment_requests: crossbeam::channel::Sender<SegmentRequest>,
-        segment_replies: crossbeam::channel::Receiver<SegmentReply>,
+        background_requests: crossbeam::channel::Sender<background::Request>,
+        background_replies: crossbeam::channel::Receiver<background::Reply>,
         stop: StopRequest,
         connected: Arc<AtomicUsize>,
         make_client: MakeClient,
@@ -111,12 +114,13 @@ impl Reactor {
             doors: Vec::new(),
             dirty: Vec::new(),
             writing: (0..shards).map(|_| None).collect(),
-            segment_requests,
-            segment_replies,
+            background_requests,
+            background_replies,
             stop,
             timer_due_us: 0,
             moves: moving::Moves::default(),
             stopping: None,
+            disk_looked_at_us: 0,
             connected,
             make_client,
         }
@@ -154,7 +158,7 @@ impl Reactor {
 
     async fn turn(&mut self) {
         let sleep = self.sleep();
-        let (mesh, replies) = (&self.mesh, &self.segment_replies);
+        let (mesh, replies) = (&self.mesh, &self.background_replies);
         self.ring.turn(sleep, || mesh.has_inbound() || !replies.is_empty()).await;
         self.clock.read();
         self.engine.now.unix_ms = self.clock.unix_ms();
@@ -166,12 +170,20 @@ impl Reactor {
         self.take_moves();
         self.take_background();
         self.tick_timers();
+        for place in 0..self.engine.shards.len() {
+            if self.engine.shards[place].shard.wants_turn() {
+                self.engine.touch(place);
+            }
+        }
         self.engine.end_pause_when_due();
         self.finish_turn();
     }
 
     fn sleep(&self) -> Sleep {
         let pause_left = self.engine.pause_left_us().map(Duration::from_micros);
+        if self.engine.shards.iter().any(|local| local.shard.wants_turn()) {
+            return Sleep::AtMost(Duration::ZERO);
+        }
         if self.stopping.is_some() {
             return Sleep::AtMost(stopping::STOP_TIMER);
         }
@@ -489,17 +501,8 @@ impl Reactor {
     }
 
     fn take_background(&mut self) {
-        while let Ok(reply) = self.segment_replies.try_recv() {
-            match reply.result {
-                Ok(new) => {
-                    let (segment, bytes) = (new.segment, new.bytes);
-                    self.engine.shards[reply.place].files.add(new);
-                    self.engine.step(reply.place, Input::Segment { segment, bytes });
-                }
-                Err(error) => {
-                    panic!("shard {}: a segment cannot be made: {error}", self.engine.shards[reply.place].id)
-                }
-            }
+        while let Ok(background::Reply { place, done }) = self.background_replies.try_recv() {
+            self.engine.background_done(place, done);
         }
         while let Some(done) = self.cold.next_done() {
             if let Err(error) = done.result {
@@ -516,6 +519,10 @@ impl Reactor {
         }
         self.timer_due_us = now_us + TIMER.as_micros() as u64;
         self.close_idle();
+        if now_us >= self.disk_looked_at_us + DISK_LOOK_US || self.disk_looked_at_us == 0 {
+            self.disk_looked_at_us = now_us.max(1);
+            self.engine.tell_disk_free();
+        }
         for place in 0..self.engine.shards.len() {
             self.engine.step(place, Input::Timer);
             for (level, text) in self.engine.shards[place].shard.take_script_log() {
@@ -534,9 +541,11 @@ impl Reactor {
     fn put_questions(&mut self) {
         let mut close = Vec::new();
         for (ticket, question) in std::mem::take(&mut self.engine.questions) {
-            let mut view = CoreView { engine: &mut self.engine, connections: &mut self.connections, close: &mut close };
-            let answer = Answer::Data(question(&mut view));
-            self.engine.traces.question_put(ticket.core);
+            let (engine, connections) = (&mut self.engine, &mut self.connections);
+            let mut view = CoreView { engine, connections, ticket, close: &mut close };
+            view.engine.traces.question_put(ticket.core);
+            let Some(answer) = question(&mut view) else { continue };
+            let answer = Answer::Data(answer);
             if ticket.core == self.engine.core {
                 self.engine.answers.push_back((ticket, answer, None));
             } else {
@@ -578,11 +587,10 @@ impl Reactor {
             self.ring.write_log(file, write.offset, buffer, place as u64);
             self.writing[place] = Some(write);
         }
-        for (place, segment, bytes) in self.engine.segments_wanted.drain(..) {
-            let local = &self.engine.shards[place];
-            let urgent = local.shard.waits_for_segment();
-            let request = SegmentRequest { place, files: local.files.directory().clone(), segment, bytes, urgent };
-            self.segment_requests.send(request).expect("the background runs as long as its cores");
+        for (place, work) in self.engine.background.drain(..) {
+            let files = self.engine.shards[place].files.directory().clone();
+            let request = background::Request { place, files, work };
+            self.background_requests.send(request).expect("the background runs as long as its cores");
         }
         for (place, range, number) in self.engine.populate.drain(..) {
             let files: &ShardFiles = &self.engine.shards[place].files;

@@ -67,7 +67,7 @@ impl Engine {
             let told = told.clone();
             Box::new(move |view| {
                 told(view);
-                Box::new(())
+                Some(Box::new(()))
             })
         };
         let finish = Finish::Data(Box::new(|_, state, _, out| WireReply::new(out, state.session.protocol).ok()));
@@ -75,7 +75,7 @@ impl Engine {
     }
 
     fn list_clients(&mut self, socket: SocketId, state: &mut ClientState, listed: ListedClients) {
-        let question = || -> crate::serve::message::Question { Box::new(|view| Box::new(lines(view))) };
+        let question = || -> crate::serve::message::Question { Box::new(|view| Some(Box::new(lines(view)))) };
         let finish = Finish::Data(Box::new(move |_, state, parts, out| {
             let mut lines: Vec<(ClientId, Vec<u8>)> = parts.into_iter().flat_map(answer::<Lines>).collect();
             // One that moved meanwhile may have been seen on both cores.
@@ -104,7 +104,7 @@ impl Engine {
         };
         let question = || -> crate::serve::message::Question {
             let filter = filter.clone();
-            Box::new(move |view| Box::new(kill(view, &filter, own)))
+            Box::new(move |view| Some(Box::new(kill(view, &filter, own))))
         };
         let finish = Finish::Data(Box::new(move |_, state, parts, out| {
             let killed: BTreeSet<ClientId> = parts.into_iter().flat_map(answer::<Vec<ClientId>>).collect();

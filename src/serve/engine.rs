@@ -4,8 +4,10 @@
 
 use crate::resp::WireReply;
 use crate::route::{Gate, SlotMap};
+use crate::runtime::background::Chore;
 use crate::runtime::ring::SocketId;
 use crate::serve::client::{ClientState, Finish};
+use crate::serve::housekeeping::Save;
 use crate::serve::job::{Job, OwnedCall, Work};
 use crate::serve::local::{Gated, LocalShard};
 use crate::serve::message::{Answer, Message, Question, Ticket};
@@ -22,6 +24,9 @@ use ringkeep_shards::slots::slot_of;
 use slab::Slab;
 use std::any::Any;
 use std::collections::VecDeque;
+
+/// Ranges that are brought in for the checkpoint of a shard are numbered by its place, from here on.
+pub(super) const FOR_CHECKPOINTS: u64 = 1 << 62;
 
 /// Commands of one connection that one message to a foreign shard carries at most.
 const RUN_CALLS_MAX: usize = 1024;
@@ -56,13 +61,15 @@ pub struct Engine {
     pub writes: Vec<(usize, LogWrite)>,
     /// Ranges to be brought in: the shard's place, the range, the number to call [`Engine::populated`] with.
     pub populate: Vec<(usize, ColdRange, u64)>,
-    /// Segments to be made: the shard's place, the number, the bytes.
-    pub segments_wanted: Vec<(usize, ringkeep_shards::ids::SegmentId, u64)>,
+    /// Work for the background: the shard's place, what it wants.
+    pub background: Vec<(usize, Chore)>,
     /// Jobs that wait for a cold range.
     cold: Slab<(Ticket, usize, Job)>,
+    /// SAVEs that wait for their checkpoints.
+    pub(super) saves: Vec<Save>,
     /// CLIENT PAUSE.
     pub(super) pause: Option<super::pause::Pause>,
-    outputs: Outputs,
+    pub(super) outputs: Outputs,
     /// Shards that took an input in this turn.
     touched: Vec<usize>,
 }
@@ -96,8 +103,9 @@ impl Engine {
             node,
             writes: Vec::new(),
             populate: Vec::new(),
-            segments_wanted: Vec::new(),
+            background: Vec::new(),
             cold: Slab::new(),
+            saves: Vec::new(),
             pause: None,
             outputs: Outputs::default(),
             touched: Vec::new(),
@@ -614,8 +622,8 @@ impl Engine {
             self.touched.push(place);
         }
         if self.outputs.write.is_some()
-            || self.outputs.segment_wanted.is_some()
             || self.outputs.open.batch > local.committed
+            || self.outputs.wants_housekeeping()
         {
             self.perform(place);
         }
@@ -625,8 +633,8 @@ impl Engine {
         if let Some(write) = self.outputs.write.take() {
             self.writes.push((place, write));
         }
-        if let Some((segment, bytes)) = self.outputs.segment_wanted.take() {
-            self.segments_wanted.push((place, segment, bytes));
+        if self.outputs.wants_housekeeping() {
+            self.keep_house(place);
         }
         let open = self.outputs.open.batch;
         let local = &mut self.shards[place];
@@ -654,6 +662,7 @@ impl Engine {
         local.shard.step(self.now, Input::EndOfTick, &local.files, &mut self.outputs);
         local.touched = false;
         self.perform(place);
+        self.hurry(place);
     }
 
     /// Looks at a shard's end of turn without any other input (at start).
@@ -673,6 +682,9 @@ impl Engine {
 
     /// A cold range was brought in: the job that waits for it goes on.
     pub fn populated(&mut self, number: u64) {
+        if number >= FOR_CHECKPOINTS {
+            return self.step((number - FOR_CHECKPOINTS) as usize, Input::CheckpointWarm);
+        }
         let (ticket, place, job) = self.cold.remove(number as usize);
         self.run(ticket, place, job);
     }

@@ -27,6 +27,8 @@ pub struct LocalShard {
     pub committed: Batch,
     /// Whether it took an input in this turn.
     pub touched: bool,
+    /// Whether the background knows that the log stands still.
+    pub hurried: bool,
     held: VecDeque<(Batch, Vec<Gated>)>,
     spare: Vec<Gated>,
 }
@@ -34,7 +36,16 @@ pub struct LocalShard {
 impl LocalShard {
     /// A shard that was opened.
     pub fn new(id: ShardId, shard: Shard, files: ShardFiles) -> Self {
-        LocalShard { id, shard, files, committed: Batch(0), touched: false, held: VecDeque::new(), spare: Vec::new() }
+        LocalShard {
+            id,
+            shard,
+            files,
+            committed: Batch(0),
+            touched: false,
+            hurried: false,
+            held: VecDeque::new(),
+            spare: Vec::new(),
+        }
     }
 
     /// Keeps something until a batch is committed. There are hardly ever more than two batches that anything waits for.

@@ -32,8 +32,9 @@ pub enum Answer {
     Data(Box<dyn Any + Send>),
 }
 
-/// A question that every core can be asked. It is put between requests, when nothing of a connection is borrowed.
-pub type Question = Box<dyn FnOnce(&mut CoreView<'_>) -> Box<dyn Any + Send> + Send>;
+/// A question that every core can be asked. It is put between requests, when nothing of a connection is borrowed. Without an answer
+/// it has left its ticket with the engine, which answers later.
+pub type Question = Box<dyn FnOnce(&mut CoreView<'_>) -> Option<Box<dyn Any + Send>> + Send>;
 
 /// What a question may look at and change: one core.
 pub struct CoreView<'a> {
@@ -41,6 +42,8 @@ pub struct CoreView<'a> {
     pub engine: &'a mut Engine,
     /// Its connections.
     pub connections: &'a mut Connections<Client>,
+    /// Who asks.
+    pub ticket: Ticket,
     /// Connections to be closed after the question.
     pub close: &'a mut Vec<SocketId>,
 }

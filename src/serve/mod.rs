@@ -6,6 +6,7 @@ mod cluster;
 mod elsewhere;
 pub mod engine;
 pub(crate) mod host;
+mod housekeeping;
 pub mod job;
 pub mod local;
 pub mod message;
