@@ -7,9 +7,10 @@
 
 use crate::log_line;
 use crate::runtime::doorbell::Doorbell;
-use crate::runtime::files::{NewSegment, open_locked};
+use crate::runtime::files::NewSegment;
 use crate::runtime::map::SegmentMap;
 use crate::runtime::segment_files::{SegmentFiles, UnfinishedFile};
+use crate::runtime::segment_lock::open_locked;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use ringkeep_shards::ids::SegmentId;
 use ringkeep_shards::log::{CheckpointChunk, SegmentRole};
@@ -337,7 +338,7 @@ mod tests {
         ask(Chore::Hurry);
         let Done::Segment(new) = wait(&replies) else { panic!("a segment") };
         assert_eq!((new.segment, new.bytes, new.map.len()), (SegmentId(1), 4 << 20, 4 << 20));
-        // The lock of a segment's writes goes with its descriptor.
+        // A shard lets go of a file before it is to serve again.
         drop(new);
         ask(Chore::Segment { wanted: wanted(2, Some(1)), urgent: true });
         let Done::Segment(new) = wait(&replies) else { panic!("a segment") };

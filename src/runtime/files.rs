@@ -2,7 +2,7 @@
 
 use crate::runtime::map::SegmentMap;
 use crate::runtime::segment_files::SegmentFiles;
-use crate::runtime::segment_lock::lock_for_writes;
+use crate::runtime::segment_lock::open_locked;
 use ringkeep_shards::FoundFile;
 use ringkeep_shards::ids::SegmentId;
 use ringkeep_shards::keyspace::{ColdRange, Segments};
@@ -118,11 +118,4 @@ impl Segments for Unhurried<'_> {
         let start = range.offset as usize;
         map.get(start..start + range.len)
     }
-}
-
-/// Opens a log segment for writes that its lock outlasts, once those of a server that is gone have ended.
-pub(super) fn open_locked(files: &SegmentFiles, segment: SegmentId) -> io::Result<File> {
-    let file = files.open_log(segment)?;
-    lock_for_writes(&file, &files.path(segment, SegmentRole::Log))?;
-    Ok(file)
 }

@@ -69,9 +69,9 @@ pub struct Reactor {
     background_replies: crossbeam::channel::Receiver<background::Reply>,
     stop: StopRequest,
     timer_due_us: u64,
-    disk_looked_at_us: u64,
     moves: moving::Moves,
     stopping: Option<stopping::Stopping>,
+    disk_looked_at_us: u64,
     /// Connections of the whole node.
     connected: Arc<AtomicUsize>,
     make_client: MakeClient,
@@ -118,9 +118,9 @@ impl Reactor {
             background_replies,
             stop,
             timer_due_us: 0,
-            disk_looked_at_us: 0,
             moves: moving::Moves::default(),
             stopping: None,
+            disk_looked_at_us: 0,
             connected,
             make_client,
         }
@@ -543,9 +543,9 @@ impl Reactor {
         for (ticket, question) in std::mem::take(&mut self.engine.questions) {
             let (engine, connections) = (&mut self.engine, &mut self.connections);
             let mut view = CoreView { engine, connections, ticket, close: &mut close };
-            let answer = question(&mut view);
-            self.engine.traces.question_put(ticket.core);
-            let Some(answer) = answer.map(Answer::Data) else { continue };
+            view.engine.traces.question_put(ticket.core);
+            let Some(answer) = question(&mut view) else { continue };
+            let answer = Answer::Data(answer);
             if ticket.core == self.engine.core {
                 self.engine.answers.push_back((ticket, answer, None));
             } else {

@@ -17,6 +17,10 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use ringkeep_shards::ids::SegmentId;
+use ringkeep_shards::log::SegmentRole;
+
+use super::segment_files::SegmentFiles;
 use super::sys;
 use crate::log_line;
 
@@ -26,6 +30,16 @@ const WRITES_END_MAX: Duration = Duration::from_secs(30);
 const SAID_AFTER: Duration = Duration::from_secs(1);
 /// Between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Opens a log segment for writes, once those of a server that is gone have ended, and locks it.
+///
+/// # Errors
+/// See [`lock_for_writes`]; or it is not there.
+pub fn open_locked(files: &SegmentFiles, segment: SegmentId) -> io::Result<File> {
+    let file = files.open_log(segment)?;
+    lock_for_writes(&file, &files.path(segment, SegmentRole::Log))?;
+    Ok(file)
+}
 
 /// Locks a segment through the descriptor that is going to write it, waiting for the writes of a server that is gone.
 ///
