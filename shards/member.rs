@@ -1,11 +1,11 @@
 //! Opening a shard whose group has several voters: its entries are applied once the group says how far they are committed.
 
 use crate::group::{ConfState, Entry, EntryType, Group, GroupStart, HardState, decode_hard_state};
-use crate::ids::SegmentId;
 use crate::keyspace::Keyspace;
-use crate::log::{LogEvent, LogWriter, RecordView, RecoveryError, SegmentRole, recover};
-use crate::open::{FoundFile, OpenConfig, OpenError, Opened, load_newest};
-use crate::shard::{Shard, ShardConfig, ShardStart};
+use crate::log::{LogEvent, RecordView, RecoveryError, recover};
+use crate::open::{FoundFile, OpenConfig, OpenError, Opened, go_on, load_newest, logs_of};
+use crate::shard::{Shard, ShardConfig};
+use protobuf::Message as _;
 
 /// Which member of which group a shard is.
 #[derive(Clone, Debug)]
@@ -16,34 +16,23 @@ pub struct MemberStart {
     pub founders: ConfState,
 }
 
-/// Opens a shard as a member of a group, from its files. Unlike a lone voter it cannot know which of its entries behind the
-/// checkpoint are committed: all of them go to Raft, which hands them out again.
+/// Opens a shard as a member of a group, from its segments. Unlike a lone voter it cannot know which of its entries are
+/// committed: all of them go to Raft, which hands them out again.
 ///
 /// # Errors
 /// [`OpenError`], with the place.
-///
-/// # Panics
-/// When the files are not sorted by number.
 pub fn open_member(
     config: ShardConfig,
     open: OpenConfig,
     member: MemberStart,
     files: &[FoundFile<'_>],
 ) -> Result<Opened, OpenError> {
-    let of_role = |role| -> Vec<(SegmentId, &[u8])> {
-        files.iter().filter(|file| file.role == role).map(|file| (file.segment, file.bytes)).collect()
-    };
-    let logs = of_role(SegmentRole::Log);
     let mut keyspace = Keyspace::new(open.hash_seed, open.large_bytes_min);
-    for file in files {
-        keyspace.segments_mut().add(file.segment, file.role, file.bytes.len() as u64);
-    }
-    let start = load_newest(open.identity, &of_role(SegmentRole::Checkpoint), &mut keyspace)?;
-    let applied = (start.index, start.term);
+    let (start, meta) = load_newest(open.identity, files, &mut keyspace)?;
     let mut entries: Vec<Entry> = Vec::new();
     let mut places = Vec::new();
     let mut hard_state = HardState::default();
-    let recovered = recover(open.identity, &logs, &start, &mut |event| {
+    let recovered = recover(open.identity, &logs_of(files), &start, &mut |event| {
         match event {
             LogEvent::Entry(record) => {
                 let header = record.header;
@@ -69,18 +58,15 @@ pub fn open_member(
         RecoveryError::Visitor(error) => error,
     })?;
     keyspace.segments_mut().recovered(&recovered);
-    let (node, conf_state) = (member.node, member.founders);
-    let group = Group::new(GroupStart { node, conf_state, hard_state, applied, entries });
-    let mut log = LogWriter::new(open.identity, open.log, recovered.resume.clone());
-    for &segment in &recovered.unused {
-        let size = logs.iter().find(|&&(other, _)| other == segment).map_or(0, |(_, bytes)| bytes.len() as u64);
-        if segment > recovered.resume.start.segment || recovered.resume.segment_bytes == 0 {
-            log.add_segment(segment, size);
-        }
-    }
-    let log_bytes = recovered.segments.iter().map(|summary| summary.used_bytes).sum();
-    let mut shard =
-        Shard::new(config, keyspace, group, log, ShardStart { identity: open.identity, applied, log_bytes });
+    let conf_state = match meta.is_empty() {
+        true => member.founders,
+        false => ConfState::parse_from_bytes(&meta)
+            .map_err(|error| OpenError::Strange(format!("the members in a checkpoint cannot be read: {error}")))?,
+    };
+    let applied = (start.index, start.term);
+    let group = Group::new(GroupStart { node: member.node, conf_state, hard_state, applied, entries });
+    let (log, start) = go_on(&open, files, &recovered, applied);
+    let mut shard = Shard::new(config, keyspace, group, log, start);
     shard.recovered(places);
     Ok(Opened { shard, recovered })
 }

@@ -1,7 +1,7 @@
 //! Opening a shard: what its log holds becomes its keyspace and its member of the group.
 
 use crate::group::{ConfState, Entry, EntryType, Group, GroupStart, HardState, decode_hard_state};
-use crate::ids::SegmentId;
+use crate::ids::{LogIndex, SegmentId, Term};
 use crate::keyspace::{Keyspace, Segments};
 use crate::log::{
     CheckpointReferences, LogConfig, LogEvent, LogIdentity, LogStart, LogWriter, Recovered, RecoveryError, SegmentRole,
@@ -80,15 +80,9 @@ pub fn open_lone(
     files: &[FoundFile<'_>],
     segments: &dyn Segments,
 ) -> Result<Opened, OpenError> {
-    let of_role = |role| -> Vec<(SegmentId, &[u8])> {
-        files.iter().filter(|file| file.role == role).map(|file| (file.segment, file.bytes)).collect()
-    };
-    let logs = of_role(SegmentRole::Log);
     let mut keyspace = Keyspace::new(open.hash_seed, open.large_bytes_min);
-    for file in files {
-        keyspace.segments_mut().add(file.segment, file.role, file.bytes.len() as u64);
-    }
-    let start = load_newest(open.identity, &of_role(SegmentRole::Checkpoint), &mut keyspace)?;
+    let (start, _) = load_newest(open.identity, files, &mut keyspace)?;
+    let logs = logs_of(files);
     let mut applied = (start.index, start.term);
     let mut hard_state = HardState::default();
     let recovered = recover(open.identity, &logs, &start, &mut |event| {
@@ -127,33 +121,57 @@ pub fn open_lone(
     let conf_state = ConfState { voters: vec![LONE_NODE], ..ConfState::default() };
     let group =
         Group::new(GroupStart { node: LONE_NODE, conf_state, hard_state, applied, entries: Vec::<Entry>::new() });
+    let (log, start) = go_on(&open, files, &recovered, applied);
+    let shard = Shard::new(config, keyspace, group, log, start);
+    Ok(Opened { shard, recovered })
+}
+
+/// The log's segments among the files.
+pub(crate) fn logs_of<'a>(files: &[FoundFile<'a>]) -> Vec<(SegmentId, &'a [u8])> {
+    of_role(files, SegmentRole::Log)
+}
+
+fn of_role<'a>(files: &[FoundFile<'a>], role: SegmentRole) -> Vec<(SegmentId, &'a [u8])> {
+    files.iter().filter(|file| file.role == role).map(|file| (file.segment, file.bytes)).collect()
+}
+
+/// A writer that goes on where the log ends, with the segments that wait to be used.
+pub(crate) fn go_on(
+    open: &OpenConfig,
+    files: &[FoundFile<'_>],
+    recovered: &Recovered,
+    applied: (LogIndex, Term),
+) -> (LogWriter, ShardStart) {
     let mut log = LogWriter::new(open.identity, open.log, recovered.resume.clone());
-    for &segment in &recovered.unused {
-        let size = logs.iter().find(|&&(other, _)| other == segment).map_or(0, |(_, bytes)| bytes.len() as u64);
-        if segment > recovered.resume.start.segment || recovered.resume.segment_bytes == 0 {
-            log.add_segment(segment, size);
+    let unused = files.iter().filter(|file| recovered.unused.contains(&file.segment));
+    for file in unused {
+        if file.segment > recovered.resume.start.segment || recovered.resume.segment_bytes == 0 {
+            log.add_segment(file.segment, file.bytes.len() as u64);
         }
     }
     let log_bytes = recovered.segments.iter().map(|summary| summary.used_bytes).sum();
-    let shard = Shard::new(config, keyspace, group, log, ShardStart { identity: open.identity, applied, log_bytes });
-    Ok(Opened { shard, recovered })
+    (log, ShardStart { identity: open.identity, applied, log_bytes })
 }
 
 /// Items of a checkpoint that are taken in before their inverses are let go.
 const ITEMS_PER_BATCH: usize = 4096;
 
-/// Fills the keyspace from the newest checkpoint, if there is one; where the log goes on.
+/// Fills the keyspace from the newest checkpoint, if there is one, and tells it of all files. Where the log goes on, and what else the
+/// checkpoint says.
 pub(crate) fn load_newest(
     identity: LogIdentity,
-    files: &[(SegmentId, &[u8])],
+    files: &[FoundFile<'_>],
     keyspace: &mut Keyspace,
-) -> Result<LogStart, OpenError> {
-    let (newest, damaged) = newest_checkpoint(identity, files);
+) -> Result<(LogStart, Vec<u8>), OpenError> {
+    for file in files {
+        keyspace.segments_mut().add(file.segment, file.role, file.bytes.len() as u64);
+    }
+    let (newest, damaged) = newest_checkpoint(identity, &of_role(files, SegmentRole::Checkpoint));
     // A file has its name once it is whole and on disk: what is not whole was damaged since.
     if let Some(error) = damaged.first() {
         return Err(OpenError::Corruption(error.to_string()));
     }
-    let Some(checkpoint) = newest else { return Ok(LogStart::empty(FIRST_SEGMENT)) };
+    let Some(checkpoint) = newest else { return Ok((LogStart::empty(FIRST_SEGMENT), Vec::new())) };
     let mut references = CheckpointReferences::new();
     let mut taken = 0;
     for (place, item) in checkpoint.items() {
@@ -172,5 +190,5 @@ pub(crate) fn load_newest(
     let base = checkpoint.base();
     keyspace.advance_timestamp(base.commit_ts);
     keyspace.segments_mut().published(checkpoint.segment(), base.start, &references);
-    Ok(base.start)
+    Ok((base.start, base.meta.clone()))
 }

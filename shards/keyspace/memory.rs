@@ -6,11 +6,6 @@ use crate::log::{LogPosition, SegmentTable};
 use std::rc::Rc;
 
 impl Keyspace {
-    /// Whether a string of so many bytes lives in the log.
-    pub fn is_large(&self, bytes: usize) -> bool {
-        bytes >= self.large_bytes_min
-    }
-
     /// What the keys hold in memory, in bytes: entries, tables, strings that are not in the log alone, versions that pins want.
     pub fn memory_bytes(&self) -> usize {
         self.memory_bytes + self.warm_bytes + self.versions_bytes
@@ -43,6 +38,11 @@ impl Keyspace {
                 string.cool();
             }
         }
+    }
+
+    /// Whether a string of so many bytes lives in the log.
+    pub fn is_large(&self, bytes: usize) -> bool {
+        bytes >= self.large_bytes_min
     }
 
     /// The shard's segments, and who needs them.
