@@ -3,15 +3,16 @@
 use crate::ids::Batch;
 use crate::port::Gate;
 
-/// A term ended, or a proposal was refused: some gates will never open. It is said once, in the step in which it happens, and
-/// is about every output that was made before that step: batches and fences that are begun later are numbered above all of these,
-/// so what is lost must be sorted out before what is open.
+/// A term ended, or a proposal was refused: some gates will never open. It is said once, in the step in which it happens. Batches
+/// and fences that are begun later are numbered above the lost ones, so what is lost must be sorted out before what is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Lost {
     /// Gates up to this one stand: they are open, or will be.
     pub kept: Gate,
     /// Batches above the kept one and up to this one were proposed: another leader may commit them yet.
     pub proposed: Batch,
+    /// The newest batch and fence that any gate named by then; gates beyond these are of a later time.
+    pub last: Gate,
 }
 
 /// What becomes of an output.
@@ -40,7 +41,8 @@ impl Lost {
     /// What becomes of an output that waits for `gate`. A read is told from a write by its fence: writes need none. (With one
     /// voter reads have none either. No term ends there; a refused proposal refuses what read it just as well.)
     pub fn fate(&self, gate: Gate) -> Fate {
-        if gate.batch <= self.kept.batch && gate.fence <= self.kept.fence {
+        let kept = gate.batch <= self.kept.batch && gate.fence <= self.kept.fence;
+        if kept || gate.batch > self.last.batch || gate.fence > self.last.fence {
             Fate::Stands
         } else if gate.fence != 0 {
             Fate::Again
@@ -74,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_lost_term_tells_writes_that_were_proposed_from_those_that_were_not_and_from_reads() {
-        let lost = Lost { kept: gate(5, 3), proposed: Batch(7) };
+        let lost = Lost { kept: gate(5, 3), proposed: Batch(7), last: gate(8, 4) };
         let fates = [gate(5, 0), gate(5, 3), gate(6, 0), gate(7, 0), gate(8, 0), gate(0, 4), gate(6, 3), gate(8, 4)];
         assert_eq!(
             fates.map(|gate| lost.fate(gate)),
@@ -93,8 +95,11 @@ mod tests {
 
     #[test]
     fn a_refused_batch_takes_nothing_else_with_it() {
-        let lost = Lost { kept: gate(6, u64::MAX), proposed: Batch(6) };
-        let fates = [gate(6, 0), gate(0, 9), gate(7, 9), gate(7, 0)];
-        assert_eq!(fates.map(|gate| lost.fate(gate)), [Fate::Stands, Fate::Stands, Fate::Again, Fate::Refused]);
+        let lost = Lost { kept: gate(6, u64::MAX), proposed: Batch(6), last: gate(7, u64::MAX) };
+        let fates = [gate(6, 0), gate(0, 9), gate(7, 9), gate(7, 0), gate(8, 0), gate(8, 9)];
+        assert_eq!(
+            fates.map(|gate| lost.fate(gate)),
+            [Fate::Stands, Fate::Stands, Fate::Again, Fate::Refused, Fate::Stands, Fate::Stands]
+        );
     }
 }

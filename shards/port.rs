@@ -125,6 +125,17 @@ pub struct Gate {
 impl Gate {
     /// A gate that is open.
     pub const OPEN: Gate = Gate { batch: Batch(0), fence: 0 };
+
+    /// Whether it is open where gates are open up to `open`.
+    #[inline]
+    pub fn is_open(self, open: Gate) -> bool {
+        self.batch <= open.batch && self.fence <= open.fence
+    }
+
+    /// A gate that is open when both are.
+    pub fn and(self, other: Gate) -> Gate {
+        Gate { batch: self.batch.max(other.batch), fence: self.fence.max(other.fence) }
+    }
 }
 
 /// What became of a request.

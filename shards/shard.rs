@@ -599,6 +599,7 @@ impl Shard {
     /// Leadership is lost: what was not delivered is taken back, newest first.
     fn lose(&mut self, outputs: &mut Outputs) {
         let proposed = self.proposed.back().map_or(self.open.batch, |proposed| proposed.batch);
+        let last = Gate { batch: self.keyspace.batch(), fence: self.fence };
         self.serving = None;
         self.give_up_checkpoint(outputs);
         self.proposed.clear();
@@ -606,14 +607,18 @@ impl Shard {
         self.fence_joined = false;
         self.fence += 1;
         // It is said of all that a refused batch in the same step would be said of, and more.
-        outputs.lost = Some(Lost { kept: self.open, proposed });
+        outputs.lost = Some(Lost { kept: self.open, proposed, last });
     }
 
     /// The group refused a batch: its tick is taken back. The term goes on, with what was proposed before.
     fn take_back(&mut self, batch: Batch, outputs: &mut Outputs) {
         self.keyspace.undo_refused(batch);
         let before = Batch(batch.0 - 1);
-        outputs.lost = Some(Lost { kept: Gate { batch: before, fence: u64::MAX }, proposed: before });
+        outputs.lost = Some(Lost {
+            kept: Gate { batch: before, fence: u64::MAX },
+            proposed: before,
+            last: Gate { batch, fence: u64::MAX },
+        });
     }
 
     fn timer(&mut self, now: Now, segments: &dyn Segments, outputs: &mut Outputs) {

@@ -24,8 +24,9 @@ use crate::serve::local::LocalShard;
 use crate::serve::message::Message;
 use crate::serve::node::{CoreCounters, NodeState};
 use ringkeep_shards::command::{Door, Session};
-use ringkeep_shards::ids::{Batch, ClientId, CoreId, ShardId};
+use ringkeep_shards::ids::{ClientId, CoreId, ShardId};
 use ringkeep_shards::log::LogConfig;
+use ringkeep_shards::port::Gate;
 use ringkeep_shards::script::{ScriptLimits, proves_hooks_fire_in_compiled_loops};
 use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
 use std::error::Error;
@@ -304,7 +305,7 @@ fn new_client(id: ClientId, door: Door, now_us: u64, config: &Config) -> Client 
             run: None,
             deferred: None,
             overrun: None,
-            listed: (ShardId(0), Batch(0)),
+            listed: (ShardId(0), Gate::OPEN),
             paused: false,
             ended: false,
             peer: None,

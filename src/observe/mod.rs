@@ -18,7 +18,7 @@ mod shutdown;
 mod slowlog;
 mod slowlog_command;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use facts::{CoreFacts, ShardFacts};
 pub use latency::{LatencyMonitor, Spike};

@@ -18,25 +18,25 @@ use crate::serve::local::LocalShard;
 use crate::serve::message::{Answer, CoreView, Message};
 use crate::serve::node::{CoreCounters, NodeState};
 use ringkeep_shards::command::{Door, Session};
-use ringkeep_shards::ids::{Batch, ClientId, CoreId, ShardId};
+use ringkeep_shards::ids::{ClientId, CoreId, ShardId};
 use ringkeep_shards::log::{LogConfig, LogIdentity};
-use ringkeep_shards::port::Input;
+use ringkeep_shards::port::{Gate, Input};
 use ringkeep_shards::script::ScriptLimits;
 use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
 
 /// One shard and one client per core.
-pub(super) struct TestNode {
-    pub(super) engines: Vec<Engine>,
+pub(crate) struct TestNode {
+    pub(crate) engines: Vec<Engine>,
     clients: Vec<(ClientState, Vec<u8>)>,
     _scratch: Scratch,
 }
 
 impl TestNode {
-    pub(super) fn new(cores: u16) -> Self {
+    pub(crate) fn new(cores: u16) -> Self {
         Self::with_settings(cores, &[])
     }
 
-    pub(super) fn with_settings(cores: u16, lines: &[&str]) -> Self {
+    pub(crate) fn with_settings(cores: u16, lines: &[&str]) -> Self {
         let lines: Vec<Override> = lines.iter().map(|line| Override::from_line(line.as_bytes()).unwrap()).collect();
         let settings = load(&Source::Defaults, &lines).unwrap();
         let scratch = Scratch::new("observe");
@@ -65,18 +65,18 @@ impl TestNode {
     }
 
     /// Runs a command, by the first core's client; its reply.
-    pub(super) fn run(&mut self, words: &str) -> String {
+    pub(crate) fn run(&mut self, words: &str) -> String {
         let list: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
         self.run_list(&list)
     }
 
-    pub(super) fn run_list(&mut self, list: &[&[u8]]) -> String {
+    pub(crate) fn run_list(&mut self, list: &[&[u8]]) -> String {
         self.begin_list(0, list);
         self.finish().swap_remove(0)
     }
 
     /// Begins a command by a core's client.
-    pub(super) fn begin(&mut self, core: usize, words: &str) {
+    pub(crate) fn begin(&mut self, core: usize, words: &str) {
         let list: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
         self.begin_list(core, &list);
     }
@@ -89,7 +89,7 @@ impl TestNode {
     }
 
     /// Carries messages and writes until nothing is left; the replies of each core's client.
-    pub(super) fn finish(&mut self) -> Vec<String> {
+    pub(crate) fn finish(&mut self) -> Vec<String> {
         while (0..self.engines.len()).map(|core| usize::from(self.turn(core))).sum::<usize>() > 0 {}
         let taken = |(state, out): &mut (ClientState, Vec<u8>)| {
             assert!(state.waiting.is_none(), "every request is answered");
@@ -140,7 +140,7 @@ impl TestNode {
     }
 }
 
-fn client() -> ClientState {
+pub(crate) fn client() -> ClientState {
     ClientState {
         session: Session::new(ClientId(1), Door::Server, true),
         gates: OutputQueue::default(),
@@ -149,7 +149,7 @@ fn client() -> ClientState {
         run: None,
         deferred: None,
         overrun: None,
-        listed: (ShardId(0), Batch(0)),
+        listed: (ShardId(0), Gate::OPEN),
         paused: false,
         ended: false,
         peer: None,

@@ -472,6 +472,9 @@ impl Reactor {
 
     /// Sends what may leave, and closes a connection that has nothing more to send.
     fn flush(&mut self, socket: SocketId) {
+        if !self.engine.lost.is_empty() {
+            self.take_back();
+        }
         let engine = &self.engine;
         let Some(connection) = self.connections.get_mut(socket) else { return };
         if connection.is_sending() {
@@ -479,7 +482,7 @@ impl Reactor {
         }
         let gathered = connection.gathered_bytes();
         let state = &mut connection.client.state;
-        let sendable = state.gates.releasable(&|shard| engine.committed(shard)).min(gathered);
+        let sendable = state.gates.releasable(&|shard| engine.open(shard)).min(gathered);
         state.gates.released(sendable);
         if let Some(buffer) = connection.take_sendable(sendable, &mut self.pool) {
             self.ring.send(socket, buffer);
@@ -488,6 +491,20 @@ impl Reactor {
             && connection.client.state.waiting.is_none()
         {
             self.leave(socket);
+        }
+    }
+
+    /// Shards have lost something: no connection may send a reply that depends on it.
+    fn take_back(&mut self) {
+        for (shard, lost) in std::mem::take(&mut self.engine.lost) {
+            let sockets: Vec<SocketId> = self.connections.iter_mut().map(|connection| connection.socket()).collect();
+            for socket in sockets {
+                let Some(connection) = self.connections.get_mut(socket) else { continue };
+                let (client, out, start) = connection.client_and_output(&mut self.pool);
+                if client.state.take_back(shard, &lost, out, start) {
+                    self.engine.released.push(socket);
+                }
+            }
         }
     }
 
@@ -597,6 +614,9 @@ impl Reactor {
             let map = files.segment(range.segment).expect("values refer to segments that are there").map.clone();
             let start = range.offset as usize;
             self.cold.populate(MapRef(map), start..start + range.len, number);
+        }
+        if !self.engine.lost.is_empty() {
+            self.take_back();
         }
         let mut released = std::mem::take(&mut self.engine.released);
         for socket in released.drain(..) {

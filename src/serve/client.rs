@@ -7,7 +7,9 @@ use crate::serve::job::OwnedCall;
 use crate::serve::message::Answer;
 pub use crate::serve::traffic::Traffic;
 use ringkeep_shards::command::Session;
-use ringkeep_shards::ids::{Batch, ShardId};
+use ringkeep_shards::ids::ShardId;
+use ringkeep_shards::lost::Fate;
+use ringkeep_shards::port;
 use smallvec::SmallVec;
 use std::any::Any;
 use std::net::SocketAddr;
@@ -35,7 +37,7 @@ pub struct ClientState {
     /// A request with large arguments that waits for the run before it.
     pub deferred: Option<Vec<bytes::Bytes>>,
     /// The gate that the connection was last listed for at its shard.
-    pub listed: (ShardId, Batch),
+    pub listed: (ShardId, port::Gate),
     /// Set when the connection holds more than it may: it is closed.
     pub overrun: Option<Overrun>,
     /// Whether receiving is paused.
@@ -104,6 +106,8 @@ pub struct Waiting {
     pub gates: SmallVec<[Gate; 2]>,
     /// Whether the reply is sent (CLIENT REPLY).
     pub replies: bool,
+    /// What became of a part that was answered and lost before the others were: the reply says so.
+    pub lost: Option<Fate>,
 }
 
 impl ClientState {
@@ -123,6 +127,7 @@ impl ClientState {
             finish,
             gates: SmallVec::new(),
             replies: true,
+            lost: None,
         });
         self.serial
     }

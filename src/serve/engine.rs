@@ -15,10 +15,11 @@ use crate::serve::node::NodeState;
 use crate::serve::traces::Traces;
 use bytes::Bytes;
 use ringkeep_shards::command::{Admission, Arguments, Command, Door, ReplyMode, Run, at_shard_port};
-use ringkeep_shards::ids::{Batch, CoreId, ShardId};
+use ringkeep_shards::ids::{CoreId, ShardId};
 use ringkeep_shards::keyspace::ColdRange;
 use ringkeep_shards::log::LogWrite;
-use ringkeep_shards::port::{Input, Now, Outcome, Outputs, Request};
+use ringkeep_shards::lost::{Fate, Lost};
+use ringkeep_shards::port::{self, Input, Now, Outcome, Outputs, Request};
 use ringkeep_shards::reply::ReplySink;
 use ringkeep_shards::slots::slot_of;
 use slab::Slab;
@@ -27,6 +28,8 @@ use std::collections::VecDeque;
 
 /// Ranges that are brought in for the checkpoint of a shard are numbered by its place, from here on.
 pub(super) const FOR_CHECKPOINTS: u64 = 1 << 62;
+/// Ranges that are brought in for an entry that a shard is to apply, likewise.
+const FOR_ENTRIES: u64 = 1 << 61;
 
 /// Commands of one connection that one message to a foreign shard carries at most.
 const RUN_CALLS_MAX: usize = 1024;
@@ -49,6 +52,8 @@ pub struct Engine {
     pub outbox: Vec<(CoreId, Message)>,
     /// Connections of this core whose bytes may leave now.
     pub released: Vec<SocketId>,
+    /// What shards of this core have lost, for the connections that wait for it: see [`ClientState::take_back`].
+    pub lost: Vec<(ShardId, Lost)>,
     /// Answers for connections of this core, with the gates of this core's shards that they wait for.
     pub answers: VecDeque<(Ticket, Answer, Option<Gate>)>,
     /// Questions to this core, to be put by the reactor.
@@ -64,7 +69,7 @@ pub struct Engine {
     /// Work for the background: the shard's place, what it wants.
     pub background: Vec<(usize, Chore)>,
     /// Jobs that wait for a cold range.
-    cold: Slab<(Ticket, usize, Job)>,
+    pub(super) cold: Slab<(Ticket, usize, Job)>,
     /// SAVEs that wait for their checkpoints.
     pub(super) saves: Vec<Save>,
     /// CLIENT PAUSE.
@@ -97,6 +102,7 @@ impl Engine {
             now: Now::default(),
             outbox: Vec::new(),
             released: Vec::new(),
+            lost: Vec::new(),
             answers: VecDeque::new(),
             questions: Vec::new(),
             traces: Traces::default(),
@@ -201,7 +207,7 @@ impl Engine {
         self.step(place, request);
         match std::mem::take(&mut self.outputs.outcome) {
             Outcome::Done(gate) => {
-                let gate = self.gate(place, gate.batch, socket, state);
+                let gate = self.gate(place, gate, socket, state);
                 self.replied(state, out, start, before, gate);
             }
             Outcome::Cold(range) => {
@@ -227,16 +233,16 @@ impl Engine {
 
     /// The gate that a reply waits for, if it is closed; the connection is listed to be told when it opens.
     #[inline]
-    fn gate(&mut self, place: usize, batch: Batch, socket: SocketId, state: &mut ClientState) -> Option<Gate> {
+    fn gate(&mut self, place: usize, until: port::Gate, socket: SocketId, state: &mut ClientState) -> Option<Gate> {
         let local = &mut self.shards[place];
-        if batch <= local.committed {
+        if until.is_open(local.open) {
             return None;
         }
-        if state.listed != (local.id, batch) {
-            state.listed = (local.id, batch);
-            local.hold(batch, Gated::Connection(socket));
+        if state.listed != (local.id, until) {
+            state.listed = (local.id, until);
+            local.hold(until, Gated::Connection(socket));
         }
-        Some(Gate { shard: local.id, batch })
+        Some(Gate { shard: local.id, until, alone: true })
     }
 
     /// A reply is written from `before` on: it leaves when its gate opens, or not at all (CLIENT REPLY).
@@ -379,7 +385,10 @@ impl Engine {
                     Some(watched) => Answer::Watched(watched),
                     None => Answer::Reply(std::mem::take(&mut job.replies)),
                 };
-                self.answer(ticket, place, answer, job.gate);
+                match job.lost {
+                    Some(fate) => self.answer(ticket, place, answer.in_place_of(fate), port::Gate::OPEN, true),
+                    None => self.answer(ticket, place, answer, job.gate, job.is_one_run()),
+                }
             }
             Err(range) => self.park(ticket, place, job, range),
         }
@@ -417,7 +426,7 @@ impl Engine {
                             replies.truncate(before);
                             return Err(range);
                         }
-                        Outcome::Done(opens) => *gate = (*gate).max(opens.batch),
+                        Outcome::Done(opens) => *gate = gate.and(opens),
                         Outcome::NotServing | Outcome::None => {}
                     }
                     *done += 1;
@@ -430,7 +439,7 @@ impl Engine {
                 self.step(place, Input::Exec { items, watches, reply: &mut reply });
                 match std::mem::take(&mut self.outputs.outcome) {
                     Outcome::Cold(range) => return Err(range),
-                    Outcome::Done(opens) => *gate = opens.batch,
+                    Outcome::Done(opens) => *gate = opens,
                     Outcome::NotServing | Outcome::None => {}
                 }
                 Ok(None)
@@ -448,13 +457,14 @@ impl Engine {
     }
 
     /// An answer leaves when its gate is open; one for this core's own connection takes its gate along.
-    fn answer(&mut self, ticket: Ticket, place: usize, answer: Answer, batch: Batch) {
+    fn answer(&mut self, ticket: Ticket, place: usize, answer: Answer, until: port::Gate, alone: bool) {
         let local = &mut self.shards[place];
+        let open = until.is_open(local.open);
         if ticket.core == self.core {
-            let gate = (batch > local.committed).then_some(Gate { shard: local.id, batch });
+            let gate = (!open).then_some(Gate { shard: local.id, until, alone });
             self.answers.push_back((ticket, answer, gate));
-        } else if batch > local.committed {
-            local.hold(batch, Gated::Answer(ticket, answer));
+        } else if !open {
+            local.hold(until, Gated::Answer(ticket, answer));
         } else {
             self.outbox.push((ticket.core, Message::Answer(ticket, answer)));
         }
@@ -486,15 +496,22 @@ impl Engine {
         }
         let waiting = state.waiting.take().expect("it was just looked at");
         let before = out.len();
-        let gates = waiting.gates.clone();
-        let replies = waiting.replies;
+        let mut gates = waiting.gates.clone();
+        if waiting.parts.len() > 1 {
+            gates.iter_mut().for_each(|gate| gate.alone = false);
+        }
+        let (replies, lost) = (waiting.replies, waiting.lost);
         self.finish(state, waiting, out);
+        if let Some(error) = lost.and_then(Fate::error) {
+            out.truncate(before);
+            WireReply::new(out, state.session.protocol).error(error);
+        }
         if !replies {
             out.truncate(before);
         }
         for gate in &gates {
             let local = self.local[usize::from(gate.shard.0)].expect("gates are of this core's shards");
-            self.shards[local].hold(gate.batch, Gated::Connection(socket));
+            self.shards[local].hold(gate.until, Gated::Connection(socket));
         }
         state.gates.mark_all(out.len() - start, &gates);
         true
@@ -622,7 +639,9 @@ impl Engine {
             self.touched.push(place);
         }
         if self.outputs.write.is_some()
-            || self.outputs.open.batch > local.committed
+            || self.outputs.open != local.open
+            || self.outputs.lost.is_some()
+            || self.outputs.cold_entry.is_some()
             || self.outputs.wants_housekeeping()
         {
             self.perform(place);
@@ -636,10 +655,15 @@ impl Engine {
         if self.outputs.wants_housekeeping() {
             self.keep_house(place);
         }
-        let open = self.outputs.open.batch;
+        if let Some(range) = self.outputs.cold_entry.take() {
+            self.populate.push((place, range, FOR_ENTRIES + place as u64));
+        }
+        if let Some(lost) = self.outputs.lost.take() {
+            self.take_back(place, lost);
+        }
         let local = &mut self.shards[place];
-        if open > local.committed {
-            local.committed = open;
+        if self.outputs.open != local.open {
+            local.open = self.outputs.open;
             for gated in local.release() {
                 match gated {
                     Gated::Connection(socket) => self.released.push(socket),
@@ -685,15 +709,18 @@ impl Engine {
         if number >= FOR_CHECKPOINTS {
             return self.step((number - FOR_CHECKPOINTS) as usize, Input::CheckpointWarm);
         }
+        if number >= FOR_ENTRIES {
+            return self.touch((number - FOR_ENTRIES) as usize);
+        }
         let (ticket, place, job) = self.cold.remove(number as usize);
         self.run(ticket, place, job);
     }
 
-    /// The last committed batch of a shard of this core.
+    /// Up to where the gates of a shard of this core are open.
     #[inline]
-    pub fn committed(&self, shard: ShardId) -> Batch {
+    pub fn open(&self, shard: ShardId) -> port::Gate {
         let place = self.local[usize::from(shard.0)].expect("gates are of this core's shards");
-        self.shards[place].committed
+        self.shards[place].open
     }
 
     /// Jobs that wait for the disk.

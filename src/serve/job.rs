@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 use ringkeep_shards::command::Command;
-use ringkeep_shards::ids::{Batch, ShardId};
-use ringkeep_shards::port::{ExecItem, WatchedKey};
+use ringkeep_shards::ids::ShardId;
+use ringkeep_shards::lost::Fate;
+use ringkeep_shards::port::{ExecItem, Gate, WatchedKey};
 use ringkeep_shards::reply::Protocol;
 use smallvec::SmallVec;
 
@@ -59,13 +60,20 @@ pub struct Job {
     pub done: usize,
     /// The replies so far.
     pub replies: Vec<u8>,
-    /// The newest batch that the replies so far depend on.
-    pub gate: Batch,
+    /// What the replies so far wait for.
+    pub gate: Gate,
+    /// What became of replies that were lost while it waited.
+    pub lost: Option<Fate>,
 }
 
 impl Job {
+    /// Whether it is one run, whose gate says all about it.
+    pub fn is_one_run(&self) -> bool {
+        !matches!(&self.work, Work::Calls(calls) if calls.len() > 1)
+    }
+
     /// Work that nothing was done of yet.
     pub fn new(shard: ShardId, db: u8, protocol: Protocol, work: Work) -> Self {
-        Job { shard, db, protocol, work, done: 0, replies: Vec::new(), gate: Batch(0) }
+        Job { shard, db, protocol, work, done: 0, replies: Vec::new(), gate: Gate::OPEN, lost: None }
     }
 }

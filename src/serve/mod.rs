@@ -9,6 +9,7 @@ pub(crate) mod host;
 mod housekeeping;
 pub mod job;
 pub mod local;
+mod lost;
 pub mod message;
 pub mod node;
 mod pause;

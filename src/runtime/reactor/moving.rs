@@ -20,7 +20,8 @@ use crate::serve::host::address_text;
 use crate::serve::message::{Message, Moving};
 use crate::serve::traces::Trace;
 use ringkeep_shards::command::Door;
-use ringkeep_shards::ids::{Batch, ClientId, CoreId, ShardId};
+use ringkeep_shards::ids::{ClientId, CoreId, ShardId};
+use ringkeep_shards::port::Gate;
 use std::time::Duration;
 
 /// How long a connection may take to come to rest.
@@ -125,7 +126,7 @@ impl Reactor {
         // Gates of this core's shards mean nothing elsewhere, and all of the connection's are open.
         let state = &mut connection.client.state;
         assert!(state.gates.pending_bytes() == 0, "a connection moves when everything has left");
-        state.listed = (ShardId(0), Batch(0));
+        state.listed = (ShardId(0), Gate::OPEN);
         let moved = connection.into_moved(self.ring.release(socket));
         self.engine.node.counters.moved_connections += 1;
         self.engine.outbox.push((to, Message::Moving(Moving::Arrives(Box::new(moved)))));
