@@ -282,6 +282,7 @@ fn new_client(id: ClientId, door: Door, now_us: u64, config: &Config) -> Client 
             serial: 0,
             run: None,
             deferred: None,
+            exec: None,
             overrun: None,
             listed: (ShardId(0), Batch(0)),
             paused: false,

@@ -143,6 +143,7 @@ fn client() -> ClientState {
         serial: 0,
         run: None,
         deferred: None,
+        exec: None,
         overrun: None,
         listed: (ShardId(0), Batch(0)),
         paused: false,

@@ -160,21 +160,21 @@ impl Reactor {
         self.receive_messages();
         self.take_background();
         self.tick_timers();
-        self.engine.end_pause_when_due();
+        self.engine.end_waits_when_due();
         self.finish_turn();
     }
 
     fn sleep(&self) -> Sleep {
-        let pause_left = self.engine.pause_left_us().map(Duration::from_micros);
+        let wait_left = self.engine.next_wait_us().map(Duration::from_micros);
         if self.cold.outstanding() > 0 {
             return Sleep::AtMost(Duration::from_millis(1));
         }
         let now_ms = self.clock.unix_ms();
         if self.engine.shards.iter().any(|local| local.shard.wants_timer(now_ms)) {
-            return Sleep::AtMost(pause_left.map_or(TIMER, |left| left.min(TIMER)));
+            return Sleep::AtMost(wait_left.map_or(TIMER, |left| left.min(TIMER)));
         }
         let longest = Duration::from_secs(1);
-        Sleep::AtMost(pause_left.map_or(longest, |left| left.min(longest)))
+        Sleep::AtMost(wait_left.map_or(longest, |left| left.min(longest)))
     }
 
     fn completed(&mut self, completion: Completion) {
@@ -263,9 +263,7 @@ impl Reactor {
     /// A connection is gone: its watches end, and it is closed.
     fn leave(&mut self, socket: SocketId) {
         if let Some(connection) = self.connections.get_mut(socket) {
-            self.engine.unwatch(&mut connection.client.state);
-            connection.client.state.waiting = None;
-            connection.client.state.run = None;
+            self.engine.left(socket, &mut connection.client.state);
             self.ring.close(socket);
         }
     }
@@ -486,6 +484,10 @@ impl Reactor {
         self.timer_due_us = now_us + TIMER.as_micros() as u64;
         self.close_idle();
         for place in 0..self.engine.shards.len() {
+            // A shard that is held keeps its batch open.
+            if self.engine.shards[place].hold.is_held() {
+                continue;
+            }
             self.engine.step(place, Input::Timer);
             for (level, text) in self.engine.shards[place].shard.take_script_log() {
                 let text = String::from_utf8_lossy(&text);

@@ -3,6 +3,7 @@
 use crate::resp::Decoder;
 use crate::route::{Gate, Join, OutputQueue};
 use crate::serve::engine::Engine;
+use crate::serve::exec::ExecRun;
 use crate::serve::job::OwnedCall;
 use crate::serve::message::Answer;
 use ringkeep_shards::command::Session;
@@ -33,6 +34,8 @@ pub struct ClientState {
     pub run: Option<Run>,
     /// A request with large arguments that waits for the run before it.
     pub deferred: Option<Vec<bytes::Bytes>>,
+    /// EXEC, while it runs piece by piece.
+    pub exec: Option<Box<ExecRun>>,
     /// The gate that the connection was last listed for at its shard.
     pub listed: (ShardId, Batch),
     /// Set when the connection holds more than it may: it is closed.
@@ -94,6 +97,8 @@ pub enum Finish {
     Any,
     /// EXEC: what its commands made of the session holds, unless a watched key was changed.
     Exec(Box<Session>),
+    /// A piece of an EXEC.
+    Piece,
     /// WATCH: the numbers are remembered, the reply is OK.
     Watch,
     /// A function of the parts' data, which writes the reply.

@@ -11,7 +11,7 @@ use crate::serve::local::{Gated, LocalShard};
 use crate::serve::message::{Answer, Message, Question, Ticket};
 use crate::serve::node::NodeState;
 use bytes::Bytes;
-use ringkeep_shards::command::{Admission, Arguments, Command, Door, ReplyMode, Run};
+use ringkeep_shards::command::{Admission, Arguments, Command, Door, Keys, ReplyMode, Run};
 use ringkeep_shards::ids::{Batch, CoreId, ShardId};
 use ringkeep_shards::keyspace::ColdRange;
 use ringkeep_shards::log::LogWrite;
@@ -59,6 +59,8 @@ pub struct Engine {
     cold: Slab<(Ticket, usize, Job)>,
     /// CLIENT PAUSE.
     pub(super) pause: Option<super::pause::Pause>,
+    /// WAIT and its like.
+    pub(super) blocked: Vec<super::blocked::Blocked>,
     outputs: Outputs,
     /// Shards that took an input in this turn.
     touched: Vec<usize>,
@@ -95,6 +97,7 @@ impl Engine {
             segments_wanted: Vec::new(),
             cold: Slab::new(),
             pause: None,
+            blocked: Vec::new(),
             outputs: Outputs::default(),
             touched: Vec::new(),
         }
@@ -136,14 +139,34 @@ impl Engine {
             self.replied(state, out, start, before, None);
             return true;
         };
+        self.run_admitted(socket, state, command, list, owned, out, start);
+        true
+    }
+
+    /// Runs a command that may run now, or begins to.
+    #[allow(clippy::too_many_arguments, reason = "a request is its parts, borrowed apart")]
+    #[inline]
+    pub(super) fn run_admitted(
+        &mut self,
+        socket: SocketId,
+        state: &mut ClientState,
+        command: &'static Command,
+        list: &[&[u8]],
+        owned: &[(usize, Bytes)],
+        out: &mut Vec<u8>,
+        start: usize,
+    ) {
+        let before = out.len();
         match command.run {
-            Run::Shard(_) => match self.place(state, command, list, &mut reply) {
-                Place::Shard(shard) => self.in_shard(socket, state, command, shard, list, owned, out, start),
-                Place::Refused => self.replied(state, out, start, before, None),
-            },
+            Run::Shard(_) => {
+                let mut reply = WireReply::new(out, state.session.protocol);
+                match self.place(state, command, list, &mut reply) {
+                    Place::Shard(shard) => self.in_shard(socket, state, command, shard, list, owned, out, start),
+                    Place::Refused => self.replied(state, out, start, before, None),
+                }
+            }
             _ => self.elsewhere(socket, state, command, list, owned, out, start),
         }
-        true
     }
 
     /// Runs a command in its shard: at once if that is here.
@@ -171,6 +194,9 @@ impl Engine {
             return;
         };
         state.traffic.here += 1;
+        if self.shards[place].hold.keeps_out(Some((self.core, socket))) {
+            return self.wait_for(socket, state, shard, Work::Calls(vec![OwnedCall::new(command, list, owned)]));
+        }
         let db = state.session.db;
         let mut reply = WireReply::new(out, state.session.protocol);
         let arguments = Arguments::with_owned(list, owned);
@@ -340,7 +366,8 @@ impl Engine {
     }
 
     /// Runs a job as far as it goes: to its answer, or to a cold value.
-    fn run(&mut self, ticket: Ticket, place: usize, mut job: Job) {
+    pub(super) fn run(&mut self, ticket: Ticket, place: usize, job: Job) {
+        let Some(mut job) = self.admit_job(ticket, place, job) else { return };
         match self.work(place, &mut job) {
             Ok(watched) => {
                 let answer = match watched {
@@ -387,7 +414,7 @@ impl Engine {
                 }
                 Ok(None)
             }
-            Work::Exec { items, watches } => {
+            Work::Exec { items, watches, .. } => {
                 replies.clear();
                 let mut reply = WireReply::new(replies, *protocol);
                 self.step(place, Input::Exec { items, watches, reply: &mut reply });
@@ -407,6 +434,7 @@ impl Engine {
                 self.step(place, Input::Unwatch { watches });
                 Ok(None)
             }
+            Work::Release(_) => panic!("a release is no work for a shard"),
         }
     }
 
@@ -460,7 +488,7 @@ impl Engine {
             self.shards[local].hold(gate.batch, Gated::Connection(socket));
         }
         state.gates.mark_all(out.len() - start, &gates);
-        true
+        state.exec.is_none() || self.go_on_with_exec(socket, state, out, start)
     }
 
     fn finish(&mut self, state: &mut ClientState, waiting: super::client::Waiting, out: &mut Vec<u8>) {
@@ -481,6 +509,7 @@ impl Engine {
                     out.extend_from_slice(&reply);
                 }
             }
+            Finish::Piece => parts.for_each(|part| self.finish_piece(state, &encoded(part), out)),
             Finish::Reply => parts.for_each(|part| out.extend_from_slice(&encoded(part))),
             Finish::Join(join) => {
                 let replies: Vec<Vec<u8>> = parts.map(encoded).collect();
@@ -538,6 +567,12 @@ impl Engine {
             // A count of keys that is no count: the handler says so.
             return Place::Shard(ShardId(0));
         };
+        if let Keys::Range { first, step: step @ 2.., .. } = command.keys
+            && (list.len() as i64 - i64::from(first)) % i64::from(step) != 0
+        {
+            // A key lacks its value: the handler says so, whatever keys there are.
+            return Place::Shard(ShardId(0));
+        }
         let door = state.session.door;
         if self.core_of.len() == 1 && door == Door::Server {
             return Place::Shard(ShardId(0));
@@ -615,7 +650,10 @@ impl Engine {
     /// The turn is over: shards that took inputs propose and write what they gathered.
     pub fn end_of_turn(&mut self) {
         while let Some(place) = self.touched.pop() {
-            self.step_end(place);
+            // A shard that is held keeps its batch open, and its mark, until it is free.
+            if !self.shards[place].hold.is_held() {
+                self.step_end(place);
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Work for a shard that cannot be done where the request's bytes are: it owns its arguments.
 
 use bytes::Bytes;
+use crate::serve::hold::Holder;
 use ringkeep_shards::command::Command;
 use ringkeep_shards::ids::{Batch, ShardId};
 use ringkeep_shards::port::{ExecItem, WatchedKey};
@@ -38,11 +39,15 @@ pub enum Work {
         items: Vec<ExecItem>,
         /// The keys it watched.
         watches: Vec<WatchedKey>,
+        /// Whether the connection holds the shard from now on, until it releases it.
+        hold: bool,
     },
     /// WATCH.
     Watch(Vec<Vec<u8>>),
     /// The end of watches; nobody waits for the answer.
     Unwatch(Vec<WatchedKey>),
+    /// The end of this connection's hold; nobody waits for the answer.
+    Release(Holder),
 }
 
 /// Work for one shard.

@@ -2,6 +2,7 @@
 
 use crate::runtime::files::ShardFiles;
 use crate::runtime::ring::SocketId;
+use crate::serve::hold::Hold;
 use crate::serve::message::{Answer, Ticket};
 use ringkeep_shards::Shard;
 use ringkeep_shards::ids::{Batch, ShardId};
@@ -25,6 +26,8 @@ pub struct LocalShard {
     pub files: ShardFiles,
     /// The last batch that is committed: gates up to it are open.
     pub committed: Batch,
+    /// Whether one connection's EXEC has it to itself.
+    pub hold: Hold,
     /// Whether it took an input in this turn.
     pub touched: bool,
     held: VecDeque<(Batch, Vec<Gated>)>,
@@ -34,7 +37,7 @@ pub struct LocalShard {
 impl LocalShard {
     /// A shard that was opened.
     pub fn new(id: ShardId, shard: Shard, files: ShardFiles) -> Self {
-        LocalShard { id, shard, files, committed: Batch(0), touched: false, held: VecDeque::new(), spare: Vec::new() }
+        LocalShard { id, shard, files, committed: Batch(0), hold: Hold::default(), touched: false, held: VecDeque::new(), spare: Vec::new() }
     }
 
     /// Keeps something until a batch is committed. There are hardly ever more than two batches that anything waits for.

@@ -1,10 +1,13 @@
 //! Requests between connections and shards: where each one runs, what waits for what. No sockets, no files.
 
+mod blocked;
 pub mod client;
 mod clients;
 mod cluster;
 mod elsewhere;
 pub mod engine;
+pub mod exec;
+pub mod hold;
 mod host;
 pub mod job;
 pub mod local;
