@@ -211,7 +211,7 @@ impl Keyspace {
     pub fn put(&mut self, db: DatabaseIndex, key: &[u8], value: NewValue<'_>, expires_ms: u64) {
         let mut digits = itoa::Buffer::new();
         let bytes: &[u8] = match &value {
-            NewValue::Bytes(bytes) => bytes,
+            NewValue::Bytes(bytes) | NewValue::Text(bytes) => bytes,
             NewValue::Int(number) => digits.format(*number).as_bytes(),
             NewValue::Owned(bytes) => bytes,
         };

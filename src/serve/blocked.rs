@@ -105,14 +105,17 @@ impl Engine {
         }
     }
 
-    /// A connection leaves: nothing waits for it, and it holds nothing.
-    pub fn left(&mut self, socket: SocketId, state: &mut ClientState) {
+    /// Whether a connection may leave now; nothing waits for it then. An EXEC that runs piece by piece is finished first: it is all
+    /// or nothing.
+    pub fn lets_go(&mut self, socket: SocketId, state: &mut ClientState) -> bool {
+        if state.exec.is_some() {
+            state.session.closing = true;
+            return false;
+        }
         self.unwatch(state);
         self.blocked.retain(|blocked| blocked.ticket.socket != Some(socket));
-        if let Some(shard) = state.exec.take().and_then(|exec| exec.shard) {
-            self.release(socket, state, shard);
-        }
         state.waiting = None;
         state.run = None;
+        true
     }
 }

@@ -97,7 +97,7 @@ impl Engine {
         let before = out.len();
         let mut reply = WireReply::new(out, state.session.protocol);
         match self.shard_for(state, command, list, &mut reply) {
-            Some(shard) => self.in_shard(socket, state, command, shard, list, owned, out, start),
+            Some(shard) => self.in_script_shard(socket, state, command, shard, list, owned, out, start),
             None => self.replied(state, out, start, before, None),
         }
     }

@@ -61,6 +61,8 @@ pub struct Engine {
     pub(super) pause: Option<super::pause::Pause>,
     /// WAIT and its like.
     pub(super) blocked: Vec<super::blocked::Blocked>,
+    /// Scripts that are looked for in other shards.
+    pub(super) searches: super::scripts::Searches,
     outputs: Outputs,
     /// Shards that took an input in this turn.
     touched: Vec<usize>,
@@ -98,9 +100,15 @@ impl Engine {
             cold: Slab::new(),
             pause: None,
             blocked: Vec::new(),
+            searches: super::scripts::Searches::default(),
             outputs: Outputs::default(),
             touched: Vec::new(),
         }
+    }
+
+    /// Where a shard is among this core's.
+    pub(super) fn place_of(&self, shard: ShardId) -> Option<usize> {
+        self.local[usize::from(shard.0)]
     }
 
     /// How many shards the node has.
@@ -367,7 +375,8 @@ impl Engine {
 
     /// Runs a job as far as it goes: to its answer, or to a cold value.
     pub(super) fn run(&mut self, ticket: Ticket, place: usize, job: Job) {
-        let Some(mut job) = self.admit_job(ticket, place, job) else { return };
+        let Some(job) = self.admit_job(ticket, place, job) else { return };
+        let Some(mut job) = self.with_scripts(ticket, place, job) else { return };
         match self.work(place, &mut job) {
             Ok(watched) => {
                 let answer = match watched {

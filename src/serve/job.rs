@@ -62,6 +62,8 @@ pub struct Job {
     pub work: Work,
     /// How many of its calls are done, when a cold value made it wait.
     pub done: usize,
+    /// Whether other shards were asked for the scripts that it runs.
+    pub scripts_sought: bool,
     /// The replies so far.
     pub replies: Vec<u8>,
     /// The newest batch that the replies so far depend on.
@@ -71,6 +73,6 @@ pub struct Job {
 impl Job {
     /// Work that nothing was done of yet.
     pub fn new(shard: ShardId, db: u8, protocol: Protocol, work: Work) -> Self {
-        Job { shard, db, protocol, work, done: 0, replies: Vec::new(), gate: Batch(0) }
+        Job { shard, db, protocol, work, done: 0, scripts_sought: false, replies: Vec::new(), gate: Batch(0) }
     }
 }

@@ -14,3 +14,4 @@ pub mod local;
 pub mod message;
 pub mod node;
 mod pause;
+mod scripts;
