@@ -1,5 +1,6 @@
 //! INFO: which sections, and the facts that they are written from.
 
+use crate::observe::calls::{CallStats, merge};
 use crate::observe::dispatch::Asked;
 use crate::observe::facts::{CoreFacts, ShardFacts};
 use crate::observe::info_sections as sections;
@@ -7,11 +8,15 @@ use crate::observe::process;
 use crate::serve::client::ClientState;
 use crate::serve::engine::Engine;
 use ringkeep_shards::command::Door;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Everything that INFO's sections say.
 pub(super) struct NodeFacts {
     pub(super) cores: Vec<CoreFacts>,
+    /// Calls on all cores, and from scripts, by the command's name.
+    pub(super) calls: Vec<CallStats>,
+    pub(super) started_s: u64,
     /// The shard whose port the question came by.
     pub(super) door: Door,
     pub(super) tcp_port: u16,
@@ -29,6 +34,8 @@ impl NodeFacts {
         let now = process::unix_time();
         let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         NodeFacts {
+            calls: merge(cores.iter().flat_map(|core| core.calls.iter().cloned())),
+            started_s: engine.node.started_unix_ms / 1000,
             cores,
             door: state.session.door,
             tcp_port: match state.session.door {
@@ -61,6 +68,11 @@ impl NodeFacts {
         self.cores.iter().map(number).sum()
     }
 
+    /// How many scripts the node knows.
+    pub(super) fn scripts(&self) -> usize {
+        self.cores.iter().flat_map(|core| &core.scripts).collect::<BTreeSet<_>>().len()
+    }
+
     /// Bytes that count as used: keys, buffers of clients, Lua machines.
     pub(super) fn used_bytes(&self) -> u64 {
         self.over_shards(|shard| shard.memory_bytes + shard.script_bytes) + self.over_cores(|core| core.client_bytes)
@@ -85,9 +97,9 @@ const SECTIONS: &[Section] = &[
     ("Replication", true, sections::replication),
     ("CPU", true, sections::cpu),
     ("Modules", true, |_, _| {}),
-    ("Commandstats", false, |_, _| {}),
-    ("Errorstats", true, |_, _| {}),
-    ("Latencystats", false, |_, _| {}),
+    ("Commandstats", false, sections::command_stats),
+    ("Errorstats", true, sections::error_stats),
+    ("Latencystats", false, sections::latency_stats),
     ("Cluster", true, sections::cluster),
     ("Keyspace", true, sections::keyspace),
     ("Ringkeep", true, sections::ringkeep),

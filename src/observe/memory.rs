@@ -16,14 +16,18 @@ pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
         "doctor" => asked.ask(CoreFacts::of, |engine, state, cores, reply| {
             reply.verbatim("txt", report(&NodeFacts::new(engine, state, cores)).as_bytes());
         }),
-        "malloc-stats" => asked.error("ERR the allocator's own statistics are not available"),
-        "purge" => asked.error("ERR the allocator gives memory back by itself and cannot be told to"),
+        // Redis says this too where its allocator has no statistics.
+        "malloc-stats" => asked.reply(|_, _, reply| reply.bulk(b"Stats not supported for the current allocator")),
+        // The allocator gives back by itself what nobody uses: there is nothing to be told to it.
+        "purge" => asked.reply(|_, _, reply| reply.ok()),
         "help" => asked.reply(|_, _, reply| {
             write_help(
                 reply,
                 "MEMORY",
                 &[
                     ("DOCTOR", "A report on memory."),
+                    ("MALLOC-STATS", "The allocator's own figures: it has none."),
+                    ("PURGE", "Ask the allocator to give memory back: it does so by itself."),
                     ("STATS", "How memory is used, as figures."),
                     ("USAGE <key> [SAMPLES <count>]", "Bytes that a key holds in memory."),
                 ],

@@ -3,7 +3,7 @@
 use crate::config::{Override, Source, load};
 use crate::observe::Observed;
 use crate::route::OutputQueue;
-use crate::runtime::connection::Connections;
+use crate::runtime::connection::{BufferPool, Connections};
 use crate::runtime::disk::Disk;
 use crate::runtime::doorbell::Doorbell;
 use crate::runtime::files::ShardFiles;
@@ -48,7 +48,7 @@ impl TestNode {
                 started_unix_ms: 1000,
                 stop: stop.clone(),
                 counters: CoreCounters::default(),
-                observed: Observed::default(),
+                observed: Observed::new(std::time::Instant::now()),
             };
             let shard = open(ShardId(core), cores, &scratch);
             let mut engine = Engine::new(CoreId(core), (0..cores).map(CoreId).collect(), vec![shard], node);
@@ -110,8 +110,9 @@ impl TestNode {
             moved = true;
         }
         let (mut connections, mut close) = (Connections::<Client>::default(), Vec::new());
+        let mut pool = BufferPool::default();
         for (ticket, question) in std::mem::take(&mut engine.questions) {
-            let mut view = CoreView { engine, connections: &mut connections, close: &mut close };
+            let mut view = CoreView { engine, connections: &mut connections, pool: &mut pool, close: &mut close };
             let answer = Answer::Data(question(&mut view));
             if ticket.core == engine.core {
                 engine.answers.push_back((ticket, answer, None));
@@ -145,6 +146,7 @@ fn client() -> ClientState {
         deferred: None,
         exec: None,
         overrun: None,
+        over_soft_limit_us: None,
         listed: (ShardId(0), Batch(0)),
         paused: false,
         ended: false,

@@ -58,8 +58,8 @@ pub struct Reactor {
     doors: Vec<(ListenerId, Door)>,
     /// Connections whose bytes may leave.
     dirty: Vec<SocketId>,
-    /// Log writes in flight, by the shard's place.
-    writing: Vec<Option<LogWrite>>,
+    /// Log writes in flight, by the shard's place, with when they were handed over in microseconds.
+    writing: Vec<Option<(LogWrite, u64)>>,
     segment_requests: crossbeam::channel::Sender<SegmentRequest>,
     segment_replies: crossbeam::channel::Receiver<SegmentReply>,
     stop: StopRequest,
@@ -154,9 +154,11 @@ impl Reactor {
         self.clock.read();
         self.engine.now.unix_ms = self.clock.unix_ms();
         self.engine.now.monotonic_us = self.clock.monotonic_us();
+        self.engine.node.observed.calls.read_elsewhere(self.clock.monotonic_ns());
         while let Some(completion) = self.ring.next_completion() {
             self.completed(completion);
         }
+        self.engine.node.observed.calls.interrupted();
         self.receive_messages();
         self.take_background();
         self.tick_timers();
@@ -184,6 +186,7 @@ impl Reactor {
             Completion::Sent { socket, buffer } => {
                 let now_us = self.clock.monotonic_us();
                 self.engine.node.counters.output_bytes += buffer.len() as u64;
+                self.engine.node.counters.sends += 1;
                 if let Some(connection) = self.connections.get_mut(socket) {
                     connection.sent(buffer, now_us, &mut self.pool);
                     self.flush(socket);
@@ -195,9 +198,13 @@ impl Reactor {
                     // An fsync that failed may have dropped what it was to write: nothing after it can be trusted.
                     panic!("shard {}: the log cannot be written: {error}", self.engine.shards[place].id);
                 }
-                let mut write = self.writing[place].take().expect("a write was in flight");
+                let (mut write, since_us) = self.writing[place].take().expect("a write was in flight");
                 write.buffer = buffer;
+                let us = self.clock.monotonic_us().saturating_sub(since_us);
+                self.engine.node.observed.log_write(us);
+                self.engine.note_event("aof-fsync-always", us * 1000);
                 self.engine.step(place, Input::Written(write));
+                self.engine.node.observed.calls.interrupted();
             }
             Completion::ReceiveEnded { socket, .. } => {
                 if let Some(connection) = self.connections.get_mut(socket) {
@@ -274,6 +281,7 @@ impl Reactor {
         let Some(connection) = self.connections.get_mut(socket) else { return };
         connection.note_received(bytes.len(), now_us);
         self.engine.node.counters.input_bytes += bytes.len() as u64;
+        self.engine.node.counters.receives += 1;
         let state = &connection.client.state;
         if state.waiting.is_some() || state.session.closing {
             if !state.session.closing {
@@ -310,6 +318,7 @@ impl Reactor {
         let state = &connection.client.state;
         let peer = state.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
         let id = state.session.id;
+        self.engine.node.counters.output_limit_closed += u64::from(overrun == Overrun::Output);
         match overrun {
             Overrun::Query => log_line::warning(format_args!(
                 "client {id} ({peer}) is closed: {query} bytes of a request exceed client-query-buffer-limit"
@@ -320,6 +329,36 @@ impl Reactor {
             )),
         }
         self.leave(socket);
+    }
+
+    /// Closes connections that have left more unread than the soft limit for too long.
+    fn check_soft_limit(&mut self) {
+        let limit = self.engine.node.settings.config().output_limits.normal;
+        if limit.soft_bytes == 0 {
+            return;
+        }
+        let now_us = self.clock.monotonic_us();
+        let mut over = Vec::new();
+        for connection in self.connections.iter_mut() {
+            let unsent = connection.unsent_bytes();
+            let state = &mut connection.client.state;
+            if unsent as u64 <= limit.soft_bytes {
+                state.over_soft_limit_us = None;
+                continue;
+            }
+            let since_us = *state.over_soft_limit_us.get_or_insert(now_us);
+            if now_us.saturating_sub(since_us) > limit.soft_duration.as_micros() as u64 && !state.ended {
+                state.ended = true;
+                self.engine.node.counters.output_limit_closed += 1;
+                let (id, seconds) = (state.session.id, limit.soft_duration.as_secs());
+                log_line::warning(format_args!(
+                    "client {id} is closed: for more than {seconds} s it has left {unsent} bytes unread, above the soft \
+                     client-output-buffer-limit"
+                ));
+                over.push(connection.socket());
+            }
+        }
+        over.into_iter().for_each(|socket| self.leave(socket));
     }
 
     /// Closes connections that were silent for longer than `timeout`.
@@ -360,6 +399,7 @@ impl Reactor {
             let ran = engine.execute(socket, state, &list, &owned, out, start);
             assert!(ran, "nothing is gathered when a request was deferred");
         }
+        engine.node.observed.calls.begin_batch();
         let mut used = 0;
         let output_bytes_max = engine.node.output_bytes_max();
         while state.waiting.is_none() && !state.session.closing && used < input.len() {
@@ -394,6 +434,7 @@ impl Reactor {
             }
         }
         engine.send_run(socket, state);
+        engine.node.observed.calls.end_batch();
         if out.len() - start > output_bytes_max {
             state.overrun = Some(Overrun::Output);
         }
@@ -484,12 +525,21 @@ impl Reactor {
         }
         self.timer_due_us = now_us + TIMER.as_micros() as u64;
         self.close_idle();
+        self.check_soft_limit();
+        let counters = self.engine.node.counters;
+        let observed = &mut self.engine.node.observed;
+        let counts = [observed.calls.calls(), counters.input_bytes, counters.output_bytes];
+        observed.rates.sample(now_us, counts);
         for place in 0..self.engine.shards.len() {
             // A shard that is held keeps its batch open.
             if self.engine.shards[place].hold.is_held() {
                 continue;
             }
+            let begun_us = self.clock.now_us();
             self.engine.step(place, Input::Timer);
+            let us = self.clock.now_us().saturating_sub(begun_us);
+            self.engine.node.counters.expiry_us += us;
+            self.engine.note_event("expire-cycle", us * 1000);
             for (level, text) in self.engine.shards[place].shard.take_script_log() {
                 let text = String::from_utf8_lossy(&text);
                 match level {
@@ -506,7 +556,12 @@ impl Reactor {
     fn put_questions(&mut self) {
         let mut close = Vec::new();
         for (ticket, question) in std::mem::take(&mut self.engine.questions) {
-            let mut view = CoreView { engine: &mut self.engine, connections: &mut self.connections, close: &mut close };
+            let mut view = CoreView {
+                engine: &mut self.engine,
+                connections: &mut self.connections,
+                pool: &mut self.pool,
+                close: &mut close,
+            };
             let answer = Answer::Data(question(&mut view));
             if ticket.core == self.engine.core {
                 self.engine.answers.push_back((ticket, answer, None));
@@ -522,6 +577,7 @@ impl Reactor {
     /// Ends the turn: shards write, answers reach their connections, bytes leave.
     fn finish_turn(&mut self) {
         loop {
+            self.engine.tell_monitors();
             self.put_questions();
             while let Some((ticket, answer, gate)) = self.engine.answers.pop_front() {
                 let Some(socket) = ticket.socket else { continue };
@@ -532,7 +588,8 @@ impl Reactor {
                 }
             }
             let Some(socket) = self.dirty.pop() else {
-                if self.engine.questions.is_empty() && self.engine.answers.is_empty() {
+                let engine = &self.engine;
+                if engine.questions.is_empty() && engine.answers.is_empty() && !engine.has_monitor_lines() {
                     break;
                 }
                 continue;
@@ -545,7 +602,7 @@ impl Reactor {
             let buffer = std::mem::take(&mut write.buffer);
             let file = file.file.as_ref().expect("the log writes to log segments");
             self.ring.write_log(file, write.offset, buffer, place as u64);
-            self.writing[place] = Some(write);
+            self.writing[place] = Some((write, self.clock.now_us()));
         }
         for (place, segment, bytes) in self.engine.segments_wanted.drain(..) {
             let local = &self.engine.shards[place];
@@ -564,6 +621,7 @@ impl Reactor {
             self.flush(socket);
         }
         self.engine.released = released;
+        self.engine.node.counters.mesh_messages += self.engine.outbox.len() as u64;
         for (core, message) in self.engine.outbox.drain(..) {
             self.mesh.send(core, message);
         }

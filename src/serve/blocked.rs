@@ -113,8 +113,11 @@ impl Engine {
             return false;
         }
         self.unwatch(state);
+        self.stop_monitor(socket, state);
         self.blocked.retain(|blocked| blocked.ticket.socket != Some(socket));
-        state.waiting = None;
+        if let Some(waiting) = state.waiting.take() {
+            self.abandoned_call(&waiting);
+        }
         state.run = None;
         true
     }

@@ -2,6 +2,7 @@
 
 use crate::resp::Decoder;
 use crate::route::{Gate, Join, OutputQueue};
+use crate::serve::called::{Called, Ran};
 use crate::serve::engine::Engine;
 use crate::serve::exec::ExecRun;
 use crate::serve::job::OwnedCall;
@@ -40,6 +41,8 @@ pub struct ClientState {
     pub listed: (ShardId, Batch),
     /// Set when the connection holds more than it may: it is closed.
     pub overrun: Option<Overrun>,
+    /// Since when it leaves more unread than the soft limit, on the node's monotonic clock.
+    pub over_soft_limit_us: Option<u64>,
     /// Whether receiving is paused.
     pub paused: bool,
     /// Whether the peer has sent its last byte.
@@ -115,6 +118,14 @@ pub struct Waiting {
     pub missing: usize,
     /// What becomes of them.
     pub finish: Finish,
+    /// The commands that are waited for.
+    pub called: Called,
+    /// When they began, in nanoseconds of the core's call book.
+    pub begun_ns: u64,
+    /// The arguments of a command of the node, cut, for the slow log.
+    pub arguments: Option<Vec<Vec<u8>>>,
+    /// What the parts' cores found out.
+    pub ran: Ran,
     /// Gates of this core's shards that the reply waits for.
     pub gates: SmallVec<[Gate; 2]>,
     /// Whether the reply is sent (CLIENT REPLY).
@@ -136,6 +147,10 @@ impl ClientState {
             parts: (0..parts).map(|_| None).collect(),
             missing: parts,
             finish,
+            called: Called::Nothing,
+            begun_ns: 0,
+            arguments: None,
+            ran: Ran::default(),
             gates: SmallVec::new(),
             replies: true,
         });

@@ -3,6 +3,7 @@
 use crate::resp::WireReply;
 use crate::route::{Join as ReplyJoin, KeyRange, Split};
 use crate::runtime::ring::SocketId;
+use crate::serve::called::refuse_monitor;
 use crate::serve::client::{ClientState, Finish};
 use crate::serve::engine::Engine;
 use crate::serve::host::Host;
@@ -183,6 +184,10 @@ impl Engine {
         match command.name {
             "exec" => return self.exec(socket, state, out, start),
             "wait" | "waitaof" if self.block(socket, state, command, list) => return,
+            "monitor" if state.exec.is_some() => refuse_monitor(&mut WireReply::new(out, state.session.protocol)),
+            // Who listens already is not answered.
+            "monitor" if state.session.monitors => {}
+            "monitor" => return self.monitor(socket, state),
             "watch" if state.session.transaction.is_none() => return self.watch(socket, state, list, out, start),
             "discard" if state.session.transaction.is_some() => {
                 state.session.transaction = None;
@@ -196,6 +201,7 @@ impl Engine {
             _ => {
                 if command.name == "reset" {
                     self.unwatch(state);
+                    self.stop_monitor(socket, state);
                 }
                 let host = Host::new(self, state, socket.index(), before - start);
                 let mut reply = WireReply::new(out, state.session.protocol);

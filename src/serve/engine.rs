@@ -5,6 +5,8 @@
 use crate::resp::WireReply;
 use crate::route::{Gate, SlotMap};
 use crate::runtime::ring::SocketId;
+use crate::observe::CallEnd;
+use crate::serve::called::{Called, Ended};
 use crate::serve::client::{ClientState, Finish};
 use crate::serve::job::{Job, OwnedCall, Work};
 use crate::serve::local::{Gated, LocalShard};
@@ -63,6 +65,10 @@ pub struct Engine {
     pub(super) blocked: Vec<super::blocked::Blocked>,
     /// Scripts that are looked for in other shards.
     pub(super) searches: super::scripts::Searches,
+    /// MONITOR.
+    pub(super) monitors: super::monitors::Monitors,
+    /// How the command that runs now ended.
+    pub(super) ended: CallEnd,
     outputs: Outputs,
     /// Shards that took an input in this turn.
     touched: Vec<usize>,
@@ -101,6 +107,8 @@ impl Engine {
             pause: None,
             blocked: Vec::new(),
             searches: super::scripts::Searches::default(),
+            monitors: super::monitors::Monitors::default(),
+            ended: CallEnd::Done,
             outputs: Outputs::default(),
             touched: Vec::new(),
         }
@@ -144,7 +152,11 @@ impl Engine {
         let before = out.len();
         let mut reply = WireReply::new(out, state.session.protocol);
         let Admission::Run(command) = state.session.admit(list, &mut reply) else {
+            let is_error = out.get(before) == Some(&b'-');
             self.replied(state, out, start, before, None);
+            if is_error {
+                self.refused(list);
+            }
             return true;
         };
         self.run_admitted(socket, state, command, list, owned, out, start);
@@ -165,6 +177,7 @@ impl Engine {
         start: usize,
     ) {
         let before = out.len();
+        let begun = self.begin_call(command, before);
         match command.run {
             Run::Shard(_) => {
                 let mut reply = WireReply::new(out, state.session.protocol);
@@ -175,6 +188,7 @@ impl Engine {
             }
             _ => self.elsewhere(socket, state, command, list, owned, out, start),
         }
+        self.end_call(state, command, list, out.len(), &begun);
     }
 
     /// Runs a command in its shard: at once if that is here.
@@ -251,6 +265,9 @@ impl Engine {
         before: usize,
         gate: Option<Gate>,
     ) {
+        if out.get(before) == Some(&b'-') {
+            self.note_error(&out[before..]);
+        }
         if state.session.reply_mode != ReplyMode::On && !state.session.take_reply_mode() {
             out.truncate(before);
         }
@@ -278,6 +295,7 @@ impl Engine {
             return false;
         }
         let Some(positions) = command.key_positions(list) else { return false };
+        let run = state.run.as_mut().expect("the caller looked");
         for position in positions {
             if self.map.shard_of(list[position]) != run.shard {
                 return false;
@@ -285,6 +303,10 @@ impl Engine {
         }
         state.session.last_command = command.name;
         state.traffic.there += 1;
+        if self.monitors.is_fed() {
+            self.feed_monitors(state, command, list);
+        }
+        let run = state.run.as_mut().expect("the caller looked");
         run.calls.push(OwnedCall::new(command, list, owned));
         true
     }
@@ -292,7 +314,11 @@ impl Engine {
     /// Sends what was gathered for a foreign shard. Call it when the connection's bytes are used up, or cannot be used.
     pub fn send_run(&mut self, socket: SocketId, state: &mut ClientState) {
         if let Some(run) = state.run.take() {
+            let commands = run.calls.iter().map(|call| call.command).collect();
             self.wait_for(socket, state, run.shard, Work::Calls(run.calls));
+            if let Some(waiting) = &mut state.waiting {
+                waiting.called = Called::Run(commands);
+            }
         }
     }
 
@@ -377,11 +403,15 @@ impl Engine {
     pub(super) fn run(&mut self, ticket: Ticket, place: usize, job: Job) {
         let Some(job) = self.admit_job(ticket, place, job) else { return };
         let Some(mut job) = self.with_scripts(ticket, place, job) else { return };
-        match self.work(place, &mut job) {
+        self.begin_job();
+        let worked = self.work(place, &mut job);
+        self.end_job(place, &mut job);
+        match worked {
             Ok(watched) => {
+                self.note_slow_calls(&mut job);
                 let answer = match watched {
                     Some(watched) => Answer::Watched(watched),
-                    None => Answer::Reply(std::mem::take(&mut job.replies)),
+                    None => Answer::Reply(std::mem::take(&mut job.replies), std::mem::take(&mut job.ran)),
                 };
                 self.answer(ticket, place, answer, job.gate);
             }
@@ -476,6 +506,10 @@ impl Engine {
         if waiting.serial != ticket.serial {
             return false;
         }
+        let mut answer = answer;
+        if let Answer::Reply(_, ran) = &mut answer {
+            waiting.ran.add(std::mem::take(ran));
+        }
         let slot = &mut waiting.parts[usize::from(ticket.part)];
         assert!(slot.is_none(), "a part is answered once");
         *slot = Some(answer);
@@ -484,11 +518,18 @@ impl Engine {
         if waiting.missing > 0 {
             return false;
         }
-        let waiting = state.waiting.take().expect("it was just looked at");
+        let mut waiting = state.waiting.take().expect("it was just looked at");
         let before = out.len();
         let gates = waiting.gates.clone();
         let replies = waiting.replies;
-        self.finish(state, waiting, out);
+        let ended = Ended::of(&mut waiting);
+        if let (Finish::Piece, Some(Some(Answer::Reply(reply, _)))) = (&waiting.finish, waiting.parts.first()) {
+            self.answered_call(state, ended, reply);
+            self.finish(state, waiting, out);
+        } else {
+            self.finish(state, waiting, out);
+            self.answered_call(state, ended, &out[before..]);
+        }
         if !replies {
             out.truncate(before);
         }
@@ -497,13 +538,20 @@ impl Engine {
             self.shards[local].hold(gate.batch, Gated::Connection(socket));
         }
         state.gates.mark_all(out.len() - start, &gates);
-        state.exec.is_none() || self.go_on_with_exec(socket, state, out, start)
+        if state.exec.is_none() {
+            return true;
+        }
+        let finished = self.go_on_with_exec(socket, state, out, start);
+        if finished {
+            self.exec_called(state);
+        }
+        finished
     }
 
     fn finish(&mut self, state: &mut ClientState, waiting: super::client::Waiting, out: &mut Vec<u8>) {
         let parts = waiting.parts.into_iter().map(|part| part.expect("all parts are answered"));
         let encoded = |part: Answer| match part {
-            Answer::Reply(bytes) => bytes,
+            Answer::Reply(bytes, _) => bytes,
             Answer::Watched(_) | Answer::Data(_) => panic!("shards answer with replies"),
         };
         match waiting.finish {
@@ -547,7 +595,7 @@ impl Engine {
                 let data: Vec<Box<dyn Any + Send>> = parts
                     .map(|part| match part {
                         Answer::Data(data) => data,
-                        Answer::Reply(_) | Answer::Watched(_) => panic!("questions are answered with data"),
+                        Answer::Reply(..) | Answer::Watched(_) => panic!("questions are answered with data"),
                     })
                     .collect();
                 finish(self, state, data, out);
@@ -693,6 +741,11 @@ impl Engine {
     pub fn populated(&mut self, number: u64) {
         let (ticket, place, job) = self.cold.remove(number as usize);
         self.run(ticket, place, job);
+    }
+
+    /// Whether MONITOR's listeners are to be told something.
+    pub fn has_monitor_lines(&self) -> bool {
+        self.monitors.has_lines()
     }
 
     /// The last committed batch of a shard of this core.

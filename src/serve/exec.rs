@@ -5,11 +5,12 @@
 
 use crate::resp::WireReply;
 use crate::runtime::ring::SocketId;
+use crate::serve::called::{Called, refuse_monitor};
 use crate::serve::client::{ClientState, Finish};
 use crate::serve::engine::Engine;
 use crate::serve::host::Host;
 use crate::serve::job::{Job, Work};
-use ringkeep_shards::command::{CLUSTER_DISABLED, Command, Door, ReplyMode, Run, Session, run_on_connection};
+use ringkeep_shards::command::{CLUSTER_DISABLED, Command, Door, ReplyMode, Run, Session, find, run_on_connection};
 use ringkeep_shards::ids::ShardId;
 use ringkeep_shards::port::{ExecItem, WatchedKey};
 use ringkeep_shards::reply::ReplySink;
@@ -79,12 +80,17 @@ impl Engine {
             self.go_on_with_exec(socket, state, out, start);
             return;
         }
-        let (items, session) = self.exec_items(socket, state, queue.commands);
+        let called = queue.commands.iter().map(|(command, _)| *command).collect();
+        let (items, session, lines) = self.exec_items(socket, state, queue.commands);
         let shard = needs.shard.unwrap_or(ShardId(0));
         let work = Work::Exec { items, watches, hold: false };
         let job = Job::new(shard, state.session.db, state.session.protocol, work);
         let serial = state.wait(1, Finish::Exec(Box::new(session)));
         self.mark_waiting_replies(state);
+        if let Some(waiting) = &mut state.waiting {
+            waiting.called = Called::Items(called, Some(find(b"exec").expect("a row of the table")));
+            waiting.ran.lines = lines;
+        }
         let ticket = self.ticket(socket, serial, 0);
         self.give(ticket, job);
     }
@@ -134,13 +140,16 @@ impl Engine {
         Ok(Needs { shard, node })
     }
 
-    /// A transaction's commands for its shard, and the session after it: commands of the connection itself are run on a copy.
-    fn exec_items(&self, socket: SocketId, state: &ClientState, commands: Vec<Queued>) -> (Vec<ExecItem>, Session) {
+    /// A transaction's commands for its shard, and the session after it: commands of the connection itself are run on a copy. And
+    /// what MONITOR shows of them.
+    fn exec_items(&self, socket: SocketId, state: &ClientState, commands: Vec<Queued>) -> (Vec<ExecItem>, Session, Vec<u8>) {
+        let mut lines = Vec::new();
         let mut session = state.session.clone();
         let host = Host::new(self, state, socket.index(), 0);
         let mut items = Vec::with_capacity(commands.len());
         for (command, arguments) in commands {
             if in_shard(state, command) {
+                self.write_monitor_line(&mut lines, state, session.db, command, &arguments);
                 items.push(ExecItem::Run { command, db: session.db, arguments });
                 continue;
             }
@@ -151,13 +160,17 @@ impl Engine {
                 Run::Walk(_) => reply.error(CLUSTER_DISABLED),
                 // EXEC has ended the watches already.
                 Run::Connection if command.name == "unwatch" => reply.ok(),
+                Run::Connection if command.name == "monitor" => refuse_monitor(&mut reply),
                 Run::Connection => run_on_connection(command, &mut session, &host, &list, &mut reply),
                 _ => panic!("{} needs pieces", command.name),
             }
             items.push(ExecItem::Reply(bytes));
+            self.write_monitor_line(&mut lines, state, session.db, command, &arguments);
         }
         session.watched.clear();
-        (items, session)
+        let exec = find(b"exec").expect("a row of the table");
+        self.write_monitor_line(&mut lines, state, session.db, exec, &[b"exec".to_vec()]);
+        (items, session, lines)
     }
 
     /// Runs pieces until one must be waited for, or none is left: whether EXEC is finished.
@@ -203,6 +216,17 @@ impl Engine {
         while let Some((command, arguments)) = queue.pop_front_if(|(command, _)| in_shard(state, command)) {
             items.push(ExecItem::Run { command, db: state.session.db, arguments });
         }
+        let mut lines = Vec::new();
+        for item in &items {
+            if let ExecItem::Run { command, db, arguments } = item {
+                self.write_monitor_line(&mut lines, state, *db, command, arguments);
+            }
+        }
+        let called = items.iter().map(|item| match item {
+            ExecItem::Run { command, .. } => *command,
+            ExecItem::Reply(_) => panic!("pieces are made of commands"),
+        });
+        let called = Called::Items(called.collect(), None);
         let run = state.exec.as_mut().expect("it was just there");
         run.queue = queue;
         run.piece = items.len();
@@ -211,6 +235,8 @@ impl Engine {
         let serial = state.wait(1, Finish::Piece);
         if let Some(waiting) = &mut state.waiting {
             waiting.replies = state.session.reply_mode == ReplyMode::On;
+            waiting.called = called;
+            waiting.ran.lines = lines;
         }
         let ticket = self.ticket(socket, serial, 0);
         self.give(ticket, job);

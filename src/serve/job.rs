@@ -1,6 +1,7 @@
 //! Work for a shard that cannot be done where the request's bytes are: it owns its arguments.
 
 use bytes::Bytes;
+use crate::serve::called::Ran;
 use crate::serve::hold::Holder;
 use ringkeep_shards::command::Command;
 use ringkeep_shards::ids::{Batch, ShardId};
@@ -66,6 +67,8 @@ pub struct Job {
     pub scripts_sought: bool,
     /// The replies so far.
     pub replies: Vec<u8>,
+    /// What was found out on the way.
+    pub ran: Ran,
     /// The newest batch that the replies so far depend on.
     pub gate: Batch,
 }
@@ -73,6 +76,6 @@ pub struct Job {
 impl Job {
     /// Work that nothing was done of yet.
     pub fn new(shard: ShardId, db: u8, protocol: Protocol, work: Work) -> Self {
-        Job { shard, db, protocol, work, done: 0, scripts_sought: false, replies: Vec::new(), gate: Batch(0) }
+        Job { shard, db, protocol, work, done: 0, scripts_sought: false, replies: Vec::new(), ran: Ran::default(), gate: Batch(0) }
     }
 }

@@ -1,6 +1,7 @@
 //! Requests between connections and shards: where each one runs, what waits for what. No sockets, no files.
 
 mod blocked;
+pub mod called;
 pub mod client;
 mod clients;
 mod cluster;
@@ -12,6 +13,7 @@ mod host;
 pub mod job;
 pub mod local;
 pub mod message;
+pub mod monitors;
 pub mod node;
 mod pause;
 mod scripts;

@@ -78,10 +78,10 @@ impl Engine {
                     view.engine.scripts_found(number, found, flushes);
                     Box::new(())
                 });
-                engine.outbox.push((asker, Message::Ask(nobody(engine), answer)));
+                engine.outbox.push((asker, Message::Ask(engine.nobody(), answer)));
                 Box::new(())
             });
-            self.outbox.push((core, Message::Ask(nobody(self), question)));
+            self.outbox.push((core, Message::Ask(self.nobody(), question)));
         }
         self.scripts_found(number, found, self.searches.flushes);
         None
@@ -122,10 +122,6 @@ impl Engine {
         }
         self.shards.iter_mut().for_each(|local| local.shard.scripts().flush());
     }
-}
-
-fn nobody(engine: &Engine) -> Ticket {
-    Ticket { core: engine.core, socket: None, serial: 0, part: 0 }
 }
 
 fn is_by_digest(command: &Command) -> bool {
