@@ -83,7 +83,7 @@ pub(super) fn clients(facts: &NodeFacts, text: &mut String) {
 pub(super) fn memory(facts: &NodeFacts, text: &mut String) {
     let (used, resident, overhead) = (facts.used_bytes(), process::resident_bytes(), facts.overhead_bytes());
     let scripts = facts.over_shards(|shard| shard.script_bytes);
-    let peak = facts.over_cores(|core| core.peak_bytes).max(used);
+    let peak = facts.peak_bytes();
     let dataset = used.saturating_sub(overhead);
     let percent = |part: u64, whole: u64| format!("{:.2}%", part as f64 * 100.0 / whole.max(1) as f64);
     sized(text, "used_memory", used);

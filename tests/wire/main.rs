@@ -10,6 +10,8 @@ mod authentication;
 mod clients;
 mod lifecycle;
 mod limits;
+mod monitor;
+mod statistics;
 mod protocol;
 mod shards;
 
