@@ -133,7 +133,8 @@ mod tests {
             calls.called(get, 1, &[b"get", b"k"]);
             calls.end(counts);
         }
-        let counts: Vec<_> = calls.counts().iter().map(|count| (count.command.name, count.calls, count.failed)).collect();
+        let counts: Vec<_> =
+            calls.counts().iter().map(|count| (count.command.name, count.calls, count.failed)).collect();
         assert_eq!(counts, [("get", 2, 0), ("set", 1, 1)]);
         assert_eq!(calls.take_recorded().len(), 3);
         assert!(calls.take_recorded().is_empty());

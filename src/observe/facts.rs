@@ -132,7 +132,8 @@ impl CoreFacts {
             facts.input_bytes_max = facts.input_bytes_max.max(connection.undecoded().len() as u64);
             facts.output_bytes_max = facts.output_bytes_max.max(connection.unsent_bytes() as u64);
         }
-        let used = facts.shards.iter().map(|shard| shard.memory_bytes + shard.script_bytes).sum::<u64>() + facts.client_bytes;
+        let used =
+            facts.shards.iter().map(|shard| shard.memory_bytes + shard.script_bytes).sum::<u64>() + facts.client_bytes;
         let peak = &mut view.engine.node.observed.peak_bytes;
         *peak = used.max(*peak);
         facts.peak_bytes = *peak;

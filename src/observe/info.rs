@@ -214,7 +214,8 @@ mod tests {
         let stats = body(&node.run("INFO commandstats"));
         let of = |name: &str| -> Vec<u64> {
             let prefix = format!("cmdstat_{name}:");
-            let line = stats.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_else(|| panic!("{name}: {stats}"));
+            let line =
+                stats.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_else(|| panic!("{name}: {stats}"));
             let numbers = line.split(',').map(|part| part.split('=').nth(1).unwrap());
             [0, 3, 4].map(|at| numbers.clone().nth(at).unwrap().parse().unwrap()).to_vec()
         };
@@ -240,7 +241,9 @@ mod tests {
     #[test]
     fn slow_commands_of_any_core_are_noted_without_secrets() {
         let mut node = TestNode::with_settings(2, &["slowlog-log-slower-than 0"]);
-        for command in ["SET a v", "SET b v", "AUTH secret", "CONFIG SET requirepass secret", "CONFIG SET requirepass \"\""] {
+        for command in
+            ["SET a v", "SET b v", "AUTH secret", "CONFIG SET requirepass secret", "CONFIG SET requirepass \"\""]
+        {
             node.run(command);
         }
         let log = node.run("SLOWLOG GET -1");
@@ -277,7 +280,9 @@ mod tests {
         }
         let ours = body(&TestNode::new(1).run("INFO everything"));
         // What was called, and which errors there were, is each server's own.
-        for section in ["Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Modules", "Cluster"] {
+        for section in
+            ["Server", "Clients", "Memory", "Persistence", "Stats", "Replication", "CPU", "Modules", "Cluster"]
+        {
             let of = |info: &str| -> Vec<String> {
                 let start = info.find(&format!("# {section}\r\n")).unwrap_or_else(|| panic!("{section} is missing"));
                 let text = info[start + 2..].split("# ").next().unwrap();

@@ -1,9 +1,9 @@
 //! INFO's sections. Fields that Redis has bear its names, in its order. What does not exist here (forks, replicas, eviction) is zero,
 //! as in a Redis that has none of it.
 
+use crate::observe::facts::CoreFacts;
 use crate::observe::info::NodeFacts;
 use crate::observe::process;
-use crate::observe::facts::CoreFacts;
 use crate::serve::node::CoreCounters;
 use ringkeep_shards::command::Door;
 use std::collections::BTreeMap;
@@ -116,7 +116,10 @@ pub(super) fn memory(facts: &NodeFacts, text: &mut String) {
     fixed(text, "allocator_rss_ratio:1.00 allocator_rss_bytes:0 rss_overhead_ratio:1.00 rss_overhead_bytes:0");
     field(text, "mem_fragmentation_ratio", ratio(resident, used));
     field(text, "mem_fragmentation_bytes", apart);
-    fixed(text, "mem_not_counted_for_evict:0 mem_replication_backlog:0 mem_total_replication_buffers:0 mem_clients_slaves:0");
+    fixed(
+        text,
+        "mem_not_counted_for_evict:0 mem_replication_backlog:0 mem_total_replication_buffers:0 mem_clients_slaves:0",
+    );
     field(text, "mem_clients_normal", facts.over_cores(|core| core.client_bytes));
     fixed(text, "mem_cluster_links:0 mem_aof_buffer:0 mem_allocator:mimalloc active_defrag_running:0");
     fixed(text, "lazyfree_pending_objects:0 lazyfreed_objects:0");

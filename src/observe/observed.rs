@@ -37,7 +37,8 @@ impl Observed {
         Observed {
             calls: CallBook::new(origin),
             rates: Rates::default(),
-            log_writes_us: Histogram::new_with_bounds(1, LOG_WRITE_US_MAX, 2).expect("bounds that a histogram can have"),
+            log_writes_us: Histogram::new_with_bounds(1, LOG_WRITE_US_MAX, 2)
+                .expect("bounds that a histogram can have"),
             peak_bytes: 0,
             slow_log: SlowLog::default(),
             latency: LatencyMonitor::default(),

@@ -53,7 +53,8 @@ mod tests {
             ("SET auth pass", "SET auth pass"),
         ] {
             let list: Vec<&[u8]> = request.split(' ').map(str::as_bytes).collect();
-            let given: Vec<_> = without_secrets(&list).iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+            let given: Vec<_> =
+                without_secrets(&list).iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect();
             assert_eq!(given.join(" "), shown);
         }
     }

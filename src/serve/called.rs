@@ -92,7 +92,7 @@ impl Engine {
             if self.monitors.is_fed() && end != CallEnd::Rejected {
                 self.feed_monitors(state, command, list);
             }
-        } else {
+        } else if state.exec.is_none() || command.name != "exec" {
             self.waits(state, command, list, begun.begun_ns);
         }
     }

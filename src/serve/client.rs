@@ -102,6 +102,8 @@ pub enum Finish {
     Exec(Box<Session>),
     /// A piece of an EXEC.
     Piece,
+    /// The end of an EXEC of several pieces: its shard is released, and what it did there is committed.
+    ExecEnd,
     /// WATCH: the numbers are remembered, the reply is OK.
     Watch,
     /// A function of the parts' data, which writes the reply.

@@ -2,10 +2,10 @@
 //!
 //! The engine performs no I/O. What must be done outside is left in its queues, which the reactor empties every turn.
 
+use crate::observe::CallEnd;
 use crate::resp::WireReply;
 use crate::route::{Gate, SlotMap};
 use crate::runtime::ring::SocketId;
-use crate::observe::CallEnd;
 use crate::serve::called::{Called, Ended};
 use crate::serve::client::{ClientState, Finish};
 use crate::serve::job::{Job, OwnedCall, Work};
@@ -413,7 +413,8 @@ impl Engine {
                     Some(watched) => Answer::Watched(watched),
                     None => Answer::Reply(std::mem::take(&mut job.replies), std::mem::take(&mut job.ran)),
                 };
-                self.answer(ticket, place, answer, job.gate);
+                let gate = self.gate_of_answer(ticket, place, job.gate);
+                self.answer(ticket, place, answer, gate);
             }
             Err(range) => self.park(ticket, place, job, range),
         }
@@ -473,12 +474,12 @@ impl Engine {
                 self.step(place, Input::Unwatch { watches });
                 Ok(None)
             }
-            Work::Release(_) => panic!("a release is no work for a shard"),
+            Work::Release => panic!("a release is no work for a shard"),
         }
     }
 
     /// An answer leaves when its gate is open; one for this core's own connection takes its gate along.
-    fn answer(&mut self, ticket: Ticket, place: usize, answer: Answer, batch: Batch) {
+    pub(super) fn answer(&mut self, ticket: Ticket, place: usize, answer: Answer, batch: Batch) {
         let local = &mut self.shards[place];
         if ticket.core == self.core {
             let gate = (batch > local.committed).then_some(Gate { shard: local.id, batch });
@@ -519,17 +520,20 @@ impl Engine {
             return false;
         }
         let mut waiting = state.waiting.take().expect("it was just looked at");
+        let ended = Ended::of(&mut waiting);
+        if state.exec.is_some() && !matches!(waiting.finish, Finish::ExecEnd) {
+            self.finish_within_exec(state, waiting, ended);
+            let finished = self.run_exec(socket, state, out, start);
+            if finished {
+                self.exec_called(state);
+            }
+            return finished;
+        }
         let before = out.len();
         let gates = waiting.gates.clone();
         let replies = waiting.replies;
-        let ended = Ended::of(&mut waiting);
-        if let (Finish::Piece, Some(Some(Answer::Reply(reply, _)))) = (&waiting.finish, waiting.parts.first()) {
-            self.answered_call(state, ended, reply);
-            self.finish(state, waiting, out);
-        } else {
-            self.finish(state, waiting, out);
-            self.answered_call(state, ended, &out[before..]);
-        }
+        self.finish(state, waiting, out);
+        self.answered_call(state, ended, &out[before..]);
         if !replies {
             out.truncate(before);
         }
@@ -538,17 +542,10 @@ impl Engine {
             self.shards[local].hold(gate.batch, Gated::Connection(socket));
         }
         state.gates.mark_all(out.len() - start, &gates);
-        if state.exec.is_none() {
-            return true;
-        }
-        let finished = self.go_on_with_exec(socket, state, out, start);
-        if finished {
-            self.exec_called(state);
-        }
-        finished
+        true
     }
 
-    fn finish(&mut self, state: &mut ClientState, waiting: super::client::Waiting, out: &mut Vec<u8>) {
+    pub(super) fn finish(&mut self, state: &mut ClientState, waiting: super::client::Waiting, out: &mut Vec<u8>) {
         let parts = waiting.parts.into_iter().map(|part| part.expect("all parts are answered"));
         let encoded = |part: Answer| match part {
             Answer::Reply(bytes, _) => bytes,
@@ -567,6 +564,10 @@ impl Engine {
                 }
             }
             Finish::Piece => parts.for_each(|part| self.finish_piece(state, &encoded(part), out)),
+            Finish::ExecEnd => {
+                self.finish_exec(state, out);
+                self.exec_called(state);
+            }
             Finish::Reply => parts.for_each(|part| out.extend_from_slice(&encoded(part))),
             Finish::Join(join) => {
                 let replies: Vec<Vec<u8>> = parts.map(encoded).collect();

@@ -5,11 +5,12 @@
 
 use crate::resp::WireReply;
 use crate::runtime::ring::SocketId;
-use crate::serve::called::{Called, refuse_monitor};
-use crate::serve::client::{ClientState, Finish};
+use crate::serve::called::{Called, Ended, refuse_monitor};
+use crate::serve::client::{ClientState, Finish, Waiting};
 use crate::serve::engine::Engine;
 use crate::serve::host::Host;
 use crate::serve::job::{Job, Work};
+use crate::serve::message::Answer;
 use ringkeep_shards::command::{CLUSTER_DISABLED, Command, Door, ReplyMode, Run, Session, find, run_on_connection};
 use ringkeep_shards::ids::ShardId;
 use ringkeep_shards::port::{ExecItem, WatchedKey};
@@ -30,6 +31,8 @@ pub struct ExecRun {
     begun: bool,
     /// How many commands the piece under way has.
     piece: usize,
+    /// The reply so far. It leaves as a whole, once the shard has committed: until then nothing of it is certain.
+    replies: Vec<u8>,
     /// What the connection's CLIENT REPLY was.
     reply_mode: ReplyMode,
 }
@@ -75,9 +78,10 @@ impl Engine {
                 watches,
                 begun: false,
                 piece: 0,
+                replies: Vec::new(),
                 reply_mode: if reply_mode == ReplyMode::SkipNext { ReplyMode::Skip } else { reply_mode },
             }));
-            self.go_on_with_exec(socket, state, out, start);
+            self.run_exec(socket, state, out, start);
             return;
         }
         let called = queue.commands.iter().map(|(command, _)| *command).collect();
@@ -142,7 +146,12 @@ impl Engine {
 
     /// A transaction's commands for its shard, and the session after it: commands of the connection itself are run on a copy. And
     /// what MONITOR shows of them.
-    fn exec_items(&self, socket: SocketId, state: &ClientState, commands: Vec<Queued>) -> (Vec<ExecItem>, Session, Vec<u8>) {
+    fn exec_items(
+        &self,
+        socket: SocketId,
+        state: &ClientState,
+        commands: Vec<Queued>,
+    ) -> (Vec<ExecItem>, Session, Vec<u8>) {
         let mut lines = Vec::new();
         let mut session = state.session.clone();
         let host = Host::new(self, state, socket.index(), 0);
@@ -173,16 +182,52 @@ impl Engine {
         (items, session, lines)
     }
 
-    /// Runs pieces until one must be waited for, or none is left: whether EXEC is finished.
-    pub(super) fn go_on_with_exec(
+    /// Runs pieces until one must be waited for, or none is left: whether EXEC is finished, with its reply in `out`.
+    pub(super) fn run_exec(
         &mut self,
         socket: SocketId,
         state: &mut ClientState,
         out: &mut Vec<u8>,
         start: usize,
     ) -> bool {
+        // The pieces' replies gather apart, and so do their gates: the whole has one.
+        let gates = std::mem::take(&mut state.gates);
+        let mut replies = std::mem::take(&mut state.exec.as_mut().expect("an EXEC runs").replies);
+        self.run_pieces(socket, state, &mut replies);
+        state.gates = gates;
+        state.exec.as_mut().expect("it ends when its reply is written").replies = replies;
+        if state.waiting.is_some() {
+            return false;
+        }
+        self.finish_exec(state, out);
+        state.gates.mark(out.len() - start, None);
+        true
+    }
+
+    /// An answer to one of the pieces has come.
+    pub(super) fn finish_within_exec(&mut self, state: &mut ClientState, waiting: Waiting, ended: Ended) {
+        let gates = std::mem::take(&mut state.gates);
+        let mut out = std::mem::take(&mut state.exec.as_mut().expect("an EXEC runs").replies);
+        let before = out.len();
+        let replies = waiting.replies;
+        if let (Finish::Piece, Some(Some(Answer::Reply(reply, _)))) = (&waiting.finish, waiting.parts.first()) {
+            self.answered_call(state, ended, reply);
+            self.finish(state, waiting, &mut out);
+        } else {
+            self.finish(state, waiting, &mut out);
+            self.answered_call(state, ended, &out[before..]);
+        }
+        if !replies {
+            out.truncate(before);
+        }
+        state.gates = gates;
+        state.exec.as_mut().expect("it is not at its end").replies = out;
+    }
+
+    fn run_pieces(&mut self, socket: SocketId, state: &mut ClientState, out: &mut Vec<u8>) {
+        let start = 0;
         while state.waiting.is_none() {
-            let Some(run) = &mut state.exec else { return true };
+            let run = state.exec.as_mut().expect("an EXEC runs");
             let first = run.queue.front().map(|(command, _)| *command);
             if !run.begun && run.shard.is_none() {
                 run.begun = true;
@@ -197,13 +242,11 @@ impl Engine {
                 continue;
             }
             let Some((command, arguments)) = state.exec.as_mut().and_then(|run| run.queue.pop_front()) else {
-                self.end_exec(socket, state);
-                return true;
+                return self.release(socket, state);
             };
             let list: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
             self.run_admitted(socket, state, command, &list, &[], out, start);
         }
-        false
     }
 
     /// Sends the shard's commands that come next; at first perhaps none, but the watched keys.
@@ -213,7 +256,8 @@ impl Engine {
         let mut queue = std::mem::take(&mut run.queue);
         let (watches, hold) = (std::mem::take(&mut run.watches), !run.begun);
         let shard = run.shard.expect("pieces are a shard's");
-        while let Some((command, arguments)) = queue.pop_front_if(|(command, _)| in_shard(state, command)) {
+        while queue.front().is_some_and(|(command, _)| in_shard(state, command)) {
+            let Some((command, arguments)) = queue.pop_front() else { break };
             items.push(ExecItem::Run { command, db: state.session.db, arguments });
         }
         let mut lines = Vec::new();
@@ -272,11 +316,18 @@ impl Engine {
         state.gates.mark(out.len() - start, None);
     }
 
-    fn end_exec(&mut self, socket: SocketId, state: &mut ClientState) {
-        let run = state.exec.take().expect("the caller looked");
-        if let Some(shard) = run.shard {
-            self.release(socket, state, shard);
-        }
+    /// Releases the shard, if one is held, and waits until it has committed.
+    fn release(&mut self, socket: SocketId, state: &mut ClientState) {
+        let Some(shard) = state.exec.as_ref().and_then(|run| run.shard) else { return };
+        let serial = state.wait(1, Finish::ExecEnd);
+        let job = Job::new(shard, state.session.db, state.session.protocol, Work::Release);
+        self.give(self.ticket(socket, serial, 0), job);
+    }
+
+    /// EXEC is over: its reply is written.
+    pub(super) fn finish_exec(&mut self, state: &mut ClientState, out: &mut Vec<u8>) {
+        let run = state.exec.take().expect("an EXEC runs");
+        out.extend_from_slice(&run.replies);
         state.session.reply_mode = run.reply_mode;
     }
 }

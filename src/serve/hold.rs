@@ -3,11 +3,11 @@
 //! Nobody else is served by the shard meanwhile, and its batch stays open: the parts of the EXEC become one entry of the log.
 
 use crate::runtime::ring::SocketId;
-use crate::serve::client::ClientState;
+use crate::serve::called::Ran;
 use crate::serve::engine::Engine;
 use crate::serve::job::{Job, Work};
-use crate::serve::message::Ticket;
-use ringkeep_shards::ids::{CoreId, ShardId};
+use crate::serve::message::{Answer, Ticket};
+use ringkeep_shards::ids::{Batch, CoreId};
 use std::collections::VecDeque;
 
 /// A connection of the node.
@@ -17,6 +17,8 @@ pub type Holder = (CoreId, SocketId);
 #[derive(Default)]
 pub struct Hold {
     holder: Option<Holder>,
+    /// The newest batch that the holder's replies depend on: they leave when it is committed, which is after the hold.
+    gate: Batch,
     waiting: VecDeque<(Ticket, Job)>,
 }
 
@@ -47,10 +49,11 @@ impl Engine {
         let hold = &mut self.shards[place].hold;
         match job.work {
             Work::Unwatch(_) => return Some(job),
-            Work::Release(holder) => {
-                if hold.holder == Some(holder) {
-                    self.free(place);
-                }
+            Work::Release => {
+                assert!(hold.is_held() && hold.holder == ticket.holder(), "who holds a shard releases it, once");
+                let gate = std::mem::take(&mut hold.gate);
+                self.free(place);
+                self.answer(ticket, place, Answer::Reply(Vec::new(), Ran::default()), gate);
                 return None;
             }
             _ => {}
@@ -78,10 +81,13 @@ impl Engine {
         }
     }
 
-    /// Ends this connection's hold of a shard.
-    pub(super) fn release(&mut self, socket: SocketId, state: &ClientState, shard: ShardId) {
-        let ticket = Ticket { core: self.core, socket: None, serial: 0, part: 0 };
-        let work = Work::Release((self.core, socket));
-        self.give(ticket, Job::new(shard, state.session.db, state.session.protocol, work));
+    /// The gate that a job's answer waits for at once. The parts of a held EXEC are answered without: their batch stays open.
+    pub(super) fn gate_of_answer(&mut self, ticket: Ticket, place: usize, gate: Batch) -> Batch {
+        let hold = &mut self.shards[place].hold;
+        if hold.is_held() && hold.holder == ticket.holder() {
+            hold.gate = hold.gate.max(gate);
+            return Batch(0);
+        }
+        gate
     }
 }

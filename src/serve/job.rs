@@ -1,8 +1,7 @@
 //! Work for a shard that cannot be done where the request's bytes are: it owns its arguments.
 
-use bytes::Bytes;
 use crate::serve::called::Ran;
-use crate::serve::hold::Holder;
+use bytes::Bytes;
 use ringkeep_shards::command::Command;
 use ringkeep_shards::ids::{Batch, ShardId};
 use ringkeep_shards::port::{ExecItem, WatchedKey};
@@ -47,8 +46,8 @@ pub enum Work {
     Watch(Vec<Vec<u8>>),
     /// The end of watches; nobody waits for the answer.
     Unwatch(Vec<WatchedKey>),
-    /// The end of this connection's hold; nobody waits for the answer.
-    Release(Holder),
+    /// The end of this connection's hold. It is answered when what it held the shard for is committed.
+    Release,
 }
 
 /// Work for one shard.
@@ -76,6 +75,16 @@ pub struct Job {
 impl Job {
     /// Work that nothing was done of yet.
     pub fn new(shard: ShardId, db: u8, protocol: Protocol, work: Work) -> Self {
-        Job { shard, db, protocol, work, done: 0, scripts_sought: false, replies: Vec::new(), ran: Ran::default(), gate: Batch(0) }
+        Job {
+            shard,
+            db,
+            protocol,
+            work,
+            done: 0,
+            scripts_sought: false,
+            replies: Vec::new(),
+            ran: Ran::default(),
+            gate: Batch(0),
+        }
     }
 }

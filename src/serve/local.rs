@@ -37,7 +37,16 @@ pub struct LocalShard {
 impl LocalShard {
     /// A shard that was opened.
     pub fn new(id: ShardId, shard: Shard, files: ShardFiles) -> Self {
-        LocalShard { id, shard, files, committed: Batch(0), hold: Hold::default(), touched: false, held: VecDeque::new(), spare: Vec::new() }
+        LocalShard {
+            id,
+            shard,
+            files,
+            committed: Batch(0),
+            hold: Hold::default(),
+            touched: false,
+            held: VecDeque::new(),
+            spare: Vec::new(),
+        }
     }
 
     /// Keeps something until a batch is committed. There are hardly ever more than two batches that anything waits for.

@@ -4,13 +4,13 @@
 //! order for each connection that is watched. A listener that does not read is closed at its output limit.
 
 use crate::log_line;
+use crate::observe::without_secrets;
 use crate::resp::WireReply;
 use crate::runtime::clock;
 use crate::runtime::ring::SocketId;
 use crate::serve::client::{ClientState, Finish};
 use crate::serve::engine::Engine;
 use crate::serve::message::{CoreView, Message, Question, Ticket};
-use crate::observe::without_secrets;
 use ringkeep_shards::command::{Command, Door, Run, flag};
 use ringkeep_shards::ids::CoreId;
 use ringkeep_shards::keyspace::DatabaseIndex;

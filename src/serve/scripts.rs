@@ -61,13 +61,15 @@ impl Engine {
             return Some(job);
         }
         let scripts = self.shards[place].shard.scripts();
-        let unknown: Vec<Vec<u8>> = digests(&job).filter(|digest| !scripts.exists(digest)).map(<[u8]>::to_vec).collect();
+        let unknown: Vec<Vec<u8>> =
+            digests(&job).filter(|digest| !scripts.exists(digest)).map(<[u8]>::to_vec).collect();
         if unknown.is_empty() {
             return Some(job);
         }
         let found = self.scripts_of(&unknown);
         let others: Vec<_> = self.cores().into_iter().filter(|core| *core != self.core).collect();
-        let number = self.searches.under_way.insert(Search { ticket, place, job, missing: others.len() + 1, found: Vec::new() });
+        let number =
+            self.searches.under_way.insert(Search { ticket, place, job, missing: others.len() + 1, found: Vec::new() });
         let asker = self.core;
         for core in others {
             let unknown = unknown.clone();

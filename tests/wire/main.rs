@@ -11,9 +11,9 @@ mod clients;
 mod lifecycle;
 mod limits;
 mod monitor;
-mod statistics;
 mod protocol;
 mod shards;
+mod statistics;
 
 use common::{ServerOptions, reference_binary};
 

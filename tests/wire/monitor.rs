@@ -65,6 +65,7 @@ fn what_others_ask_is_shown() {
     }
     assert!(monitor.run("RESET").error_text().is_none());
     client.run("ECHO more");
+    assert_eq!(line(&mut second), r#"[0 127.0.0.1] "RESET""#);
     assert_eq!(line(&mut second), r#"[3 127.0.0.1] "ECHO" "more""#);
     drop(second);
     assert!(monitor.is_silent_for(Duration::from_millis(200)));
@@ -88,7 +89,9 @@ fn every_core_tells_and_scripts_elsewhere_too() {
         assert!(line(&mut monitor).starts_with(r#"[0 127.0.0.1] "EVAL""#));
         assert_eq!(line(&mut monitor), format!(r#"[0 lua] "GET" "{key}""#));
     }
-    client.pipeline(&(0..100).map(|number| vec!["SET".to_owned(), format!("k{number}"), "v".to_owned()]).collect::<Vec<_>>());
+    client.pipeline(
+        &(0..100).map(|number| vec!["SET".to_owned(), format!("k{number}"), "v".to_owned()]).collect::<Vec<_>>(),
+    );
     let mut seen: Vec<String> = (0..100).map(|_| line(&mut monitor)).collect();
     seen.sort();
     seen.dedup();

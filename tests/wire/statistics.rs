@@ -31,7 +31,8 @@ fn what_happens_is_counted() {
     let server = subject().shards("2").start();
     let mut client = server.client();
     client.run("CONFIG RESETSTAT");
-    let requests: Vec<_> = (0..1000).map(|number| vec!["SET".to_owned(), format!("k{number}"), "v".to_owned()]).collect();
+    let requests: Vec<_> =
+        (0..1000).map(|number| vec!["SET".to_owned(), format!("k{number}"), "v".to_owned()]).collect();
     client.pipeline(&requests);
     client.pipeline(&(0..500).map(|number| vec!["GET".to_owned(), format!("k{}", number * 4)]).collect::<Vec<_>>());
     let number = |client: &mut super::common::Client, field: &str| -> f64 {
