@@ -1,7 +1,7 @@
 //! A shard: the one joiner of its rooms. Every input is one call of [`Shard::step`]; time and I/O are inputs too.
 
 use crate::backlog::{Backlog, apply_effects};
-use crate::command::{Arguments, Call, Command, Entropy, Evaluation, Failure, Run, flag};
+use crate::command::{Arguments, Call, Command, Entropy, Evaluation, Failure, Run, ScriptCalls, counts_lookups, flag};
 use crate::group::{EntryType, Group, GroupOutputs, Message, Refused, TICK_MS};
 use crate::housekeeping::{Housekeeping, HousekeepingConfig};
 use crate::ids::{Batch, LogIndex, ShardId, Term};
@@ -87,6 +87,7 @@ pub struct Shard {
     raft_ticked_us: u64,
     scripts: ScriptEngine,
     script_log: Vec<(LogLevel, Vec<u8>)>,
+    script_calls: ScriptCalls,
     stats: ShardStats,
     turn: GroupOutputs,
     expires_actively: bool,
@@ -122,6 +123,7 @@ impl Shard {
             raft_ticked_us: 0,
             scripts,
             script_log: Vec::new(),
+            script_calls: ScriptCalls::default(),
             stats: ShardStats::default(),
             turn: GroupOutputs::default(),
             expires_actively: true,
@@ -203,7 +205,13 @@ impl Shard {
 
     /// Its numbers.
     pub fn stats(&self) -> ShardStats {
-        self.stats
+        let (keyspace_hits, keyspace_misses) = self.keyspace.lookups();
+        ShardStats { keyspace_hits, keyspace_misses, ..self.stats }
+    }
+
+    /// What its scripts called.
+    pub fn script_calls(&mut self) -> &mut ScriptCalls {
+        &mut self.script_calls
     }
 
     /// What it was told; changes count from the next step on.
@@ -235,10 +243,14 @@ impl Shard {
                 reply.error(HANDS_OVER);
                 return Outcome::Done(Gate::OPEN);
             }
-            let mark = self.keyspace.mark();
-            return match self.script(command, db, arguments, reply, segments) {
+            let (mark, lookups) = (self.keyspace.mark(), self.keyspace.lookups());
+            self.script_calls.begin();
+            let ran = self.script(command, db, arguments, reply, segments);
+            self.script_calls.end(ran.is_ok());
+            return match ran {
                 Ok(()) => Outcome::Done(self.gate(self.keyspace.changed_since_mark(mark))),
                 Err(range) => {
+                    self.keyspace.set_lookups(lookups);
                     self.keyspace.take_gate();
                     Outcome::Cold(range)
                 }
@@ -254,10 +266,15 @@ impl Shard {
                 panic!("{} does not run in a shard", command.name)
             }
         };
-        let mark = self.keyspace.mark();
-        match handler(&mut self.call(db, segments), arguments, reply) {
+        let (mark, lookups) = (self.keyspace.mark(), self.keyspace.lookups());
+        let result = handler(&mut self.call(db, segments), arguments, reply);
+        if !counts_lookups(command, &arguments) {
+            self.keyspace.set_lookups(lookups);
+        }
+        match result {
             Ok(()) => {}
             Err(Failure::Cold(range)) => {
+                self.keyspace.set_lookups(lookups);
                 self.keyspace.undo_to(mark);
                 self.keyspace.take_gate();
                 return Outcome::Cold(range);
@@ -302,6 +319,7 @@ impl Shard {
             allow_oom: false,
             dropped: None,
             log: &mut self.script_log,
+            calls: &mut self.script_calls,
         };
         let read_only = command.is(flag::READONLY);
         let end = self.scripts.run(script, evaluation.keys, evaluation.arguments, read_only, &mut host, reply);
@@ -393,7 +411,7 @@ impl Shard {
         let changed = watches
             .iter()
             .any(|watch| watch.term != term.0 || self.keyspace.changed_since(watch.db, &watch.key, watch.since));
-        let mark = self.keyspace.mark();
+        let (mark, lookups) = (self.keyspace.mark(), self.keyspace.lookups());
         let written = |item: &ExecItem| matches!(item, ExecItem::Run { command, .. } if self.hands_over(command));
         if changed {
             reply.null_array();
@@ -403,7 +421,11 @@ impl Shard {
             self.keyspace.take_gate();
             return Outcome::Done(Gate::OPEN);
         } else {
-            if let Err(range) = run_exec(self, items, reply, segments) {
+            self.script_calls.begin();
+            let ran = run_exec(self, items, reply, segments);
+            self.script_calls.end(ran.is_ok());
+            if let Err(range) = ran {
+                self.keyspace.set_lookups(lookups);
                 self.keyspace.undo_to(mark);
                 self.keyspace.take_gate();
                 return Outcome::Cold(range);
@@ -656,7 +678,11 @@ impl Shard {
                 panic!("{} does not run in a shard", command.name)
             }
         };
+        let lookups = self.keyspace.lookups();
         let result = handler(&mut self.call(db, segments), arguments, reply);
+        if !counts_lookups(command, &arguments) {
+            self.keyspace.set_lookups(lookups);
+        }
         self.keyspace.remove_met_expired();
         result
     }

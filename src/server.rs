@@ -97,6 +97,7 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
     };
     let meshes: Vec<Option<Mesh<Message>>> = Mesh::connect(&doorbells).into_iter().map(Some).collect();
     let meshes = Arc::new(Mutex::new(meshes));
+    let origin = Instant::now();
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let plan = Arc::new(Plan {
         settings: settings.clone(),
@@ -105,12 +106,12 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
         disk,
         addresses,
         core_of: (0..identity.shards).map(|shard| CoreId(shard % cores as u16)).collect(),
-        run_id: (0..3).map(|_| format!("{:016x}", entropy.next_u64())).collect::<String>()[..40].to_owned(),
         jit: jit_can_be_stopped(),
+        run_id: run_id(&identity),
         started_unix_ms: started.as_millis() as u64,
         clients: Arc::new(AtomicU64::new(1)),
         connected: Arc::new(AtomicUsize::new(0)),
-        origin: Instant::now(),
+        origin,
         stop,
         starting: AtomicUsize::new(cores),
     });
@@ -217,6 +218,12 @@ fn identity(
     Ok(identity)
 }
 
+/// The node's name, 40 hexadecimal digits: that of its data directory's incarnation, so that it holds over restarts.
+fn run_id(identity: &Identity) -> String {
+    let incarnation = identity.incarnation;
+    format!("{incarnation:032x}{:08x}", crc32c::crc32c(&incarnation.to_le_bytes()))
+}
+
 async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Doorbell) -> Result<(), String> {
     let config = plan.settings.config();
     let mut entropy = Entropy::default();
@@ -234,7 +241,7 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
         started_unix_ms: plan.started_unix_ms,
         stop: plan.stop.clone(),
         counters: CoreCounters::default(),
-        observed: crate::observe::Observed::default(),
+        observed: crate::observe::Observed::new(plan.origin),
     };
     let engine = Engine::new(core, plan.core_of.clone(), shards, node);
     let clients = plan.clients.clone();
@@ -304,7 +311,9 @@ fn new_client(id: ClientId, door: Door, now_us: u64, config: &Config) -> Client 
             serial: 0,
             run: None,
             deferred: None,
+            exec: None,
             overrun: None,
+            over_soft_limit_us: None,
             listed: (ShardId(0), Gate::OPEN),
             paused: false,
             ended: false,

@@ -189,6 +189,19 @@ impl Command {
     }
 }
 
+/// Whether a command's reads count as hits and misses: those of commands that only read, and of those that answer with what was there.
+#[inline]
+pub fn counts_lookups(command: &Command, arguments: &[&[u8]]) -> bool {
+    if command.is(flag::READONLY) {
+        return true;
+    }
+    match command.name {
+        "getset" | "getdel" | "getex" | "copy" => true,
+        "set" => arguments.len() > 3 && arguments[3..].iter().any(|option| option.eq_ignore_ascii_case(b"get")),
+        _ => false,
+    }
+}
+
 /// The positions of a command's keys among its arguments.
 #[derive(Clone, Debug)]
 pub struct KeyPositions {

@@ -151,6 +151,7 @@ pub const COMMANDS: &[Command] = &[
     row("hello", -1, TRANSACTION | flag::NO_AUTH),
     row("reset", 1, TRANSACTION | flag::NO_AUTH),
     row("quit", -1, TRANSACTION | flag::NO_AUTH),
+    row("monitor", 1, flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE),
     row("time", 1, flag::LOADING | flag::STALE | flag::FAST),
     row("role", 1, flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST),
     row("wait", 3, flag::NOSCRIPT),

@@ -71,7 +71,7 @@ pub fn incrbyfloat(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dy
     let increment = Extended::parse(arguments[2]).ok_or(Failure::NotFloat)?;
     let sum = value.add(increment).ok_or(Failure::text("ERR increment would produce NaN or Infinity"))?;
     let text = sum.to_string();
-    call.put(key, NewValue::Bytes(text.as_bytes()), expires_ms);
+    call.put(key, NewValue::Text(text.as_bytes()), expires_ms);
     reply.bulk(text.as_bytes());
     Ok(())
 }

@@ -119,7 +119,7 @@ fn pexpireat(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn Repl
 
 /// The four ways to ask for a key's expiry. -2: no such key, -1: it does not expire.
 fn ask(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn ReplySink, unit: Unit, since: Since) {
-    let answer = match call.keyspace.peek(call.db, arguments[1]).map(|entry| entry.expires_ms()) {
+    let answer = match call.keyspace.look(call.db, arguments[1]).map(|entry| entry.expires_ms()) {
         None => -2,
         Some(0) => -1,
         Some(expires_ms) => {

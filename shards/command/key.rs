@@ -18,7 +18,7 @@ fn del(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn ReplySink)
 
 /// `EXISTS key [key ...]`: a key counts as often as it is named.
 fn exists(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn ReplySink) -> Result<(), Failure> {
-    let present = arguments[1..].iter().filter(|key| call.keyspace.peek(call.db, key).is_some()).count();
+    let present = arguments[1..].iter().filter(|key| call.keyspace.look(call.db, key).is_some()).count();
     reply.integer(present as i64);
     Ok(())
 }
@@ -32,7 +32,7 @@ fn touch(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn ReplySin
 
 /// `TYPE key`.
 fn type_of(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn ReplySink) -> Result<(), Failure> {
-    reply.simple(call.keyspace.peek(call.db, arguments[1]).map_or("none", |entry| entry.value().type_name()));
+    reply.simple(call.keyspace.look(call.db, arguments[1]).map_or("none", |entry| entry.value().type_name()));
     Ok(())
 }
 

@@ -12,7 +12,7 @@ const SHARED_INTEGERS: i64 = 10_000;
 
 /// The key's entry, without that being an access.
 fn entry<'c>(call: &'c Call<'_>, arguments: Arguments<'_>) -> Option<&'c Entry> {
-    call.keyspace.peek(call.db, arguments[2])
+    call.keyspace.look(call.db, arguments[2])
 }
 
 /// `OBJECT ENCODING key`.
@@ -80,7 +80,7 @@ fn usage(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn ReplySin
             return Err(Failure::Syntax);
         }
     }
-    match entry(call, arguments) {
+    match call.keyspace.peek(call.db, arguments[2]) {
         Some(entry) => {
             let copy_bytes = match entry.value() {
                 Value::Large(string) => string.memory().map_or(0, |bytes| bytes.len()),

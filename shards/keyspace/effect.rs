@@ -321,6 +321,8 @@ impl<'a> Iterator for Effects<'a> {
 pub enum NewValue<'a> {
     /// Bytes to be copied.
     Bytes(&'a [u8]),
+    /// Bytes to be copied, which stay text although they may spell an integer. A restart makes it one, as in Redis.
+    Text(&'a [u8]),
     /// An integer.
     Int(i64),
     /// Bytes that are already owned and large.
@@ -333,6 +335,8 @@ impl NewValue<'_> {
         match self {
             NewValue::Bytes(bytes) if bytes.len() >= large_bytes_min => Value::large(Bytes::copy_from_slice(bytes)),
             NewValue::Bytes(bytes) => Value::string(bytes),
+            NewValue::Text(bytes) if bytes.len() < large_bytes_min => Value::text(bytes),
+            NewValue::Text(bytes) => Value::large(Bytes::copy_from_slice(bytes)),
             NewValue::Int(number) => Value::Int(number),
             NewValue::Owned(bytes) if bytes.len() >= large_bytes_min => Value::large(bytes),
             NewValue::Owned(bytes) => Value::string(&bytes),

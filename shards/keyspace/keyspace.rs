@@ -22,6 +22,8 @@ pub struct Keyspace {
     pub(super) now_ms: u64,
     /// The newest batch that anything read since [`Keyspace::take_gate`] depends on.
     pub(super) gate: Cell<Batch>,
+    /// Reads that found their key, and those that did not.
+    pub(super) lookups: Cell<(u64, u64)>,
     /// Expired keys that a read met; their removal is logged by [`Keyspace::remove_met_expired`].
     pub(super) met_expired: RefCell<Vec<(DatabaseIndex, u64, Text)>>,
     pub(super) batch: Batch,
@@ -57,6 +59,7 @@ impl Keyspace {
             uncommitted: Uncommitted::new(),
             now_ms: 0,
             gate: Cell::new(Batch(0)),
+            lookups: Cell::default(),
             met_expired: RefCell::default(),
             batch: Batch(1),
             closed: Batch(0),
@@ -99,9 +102,30 @@ impl Keyspace {
     /// The entry of a key that has not expired. What it depends on is added to the gate.
     #[inline]
     pub fn read(&self, db: DatabaseIndex, key: &[u8]) -> Option<&Entry> {
-        let entry = self.peek(db, key)?;
+        let entry = self.look(db, key)?;
         entry.accessed_s.set(self.now_s());
         Some(entry)
+    }
+
+    /// [`Keyspace::peek`] for a command that answers with what it finds: it counts as a hit or a miss.
+    #[inline]
+    pub fn look(&self, db: DatabaseIndex, key: &[u8]) -> Option<&Entry> {
+        let found = self.peek(db, key);
+        let (hits, misses) = self.lookups.get();
+        self.lookups.set(if found.is_some() { (hits + 1, misses) } else { (hits, misses + 1) });
+        found
+    }
+
+    /// Hits and misses so far.
+    #[inline]
+    pub fn lookups(&self) -> (u64, u64) {
+        self.lookups.get()
+    }
+
+    /// Takes hits and misses back: of commands whose reads do not count, of runs that are repeated.
+    #[inline]
+    pub fn set_lookups(&self, lookups: (u64, u64)) {
+        self.lookups.set(lookups);
     }
 
     /// [`Keyspace::read`] without touching the key's access time.
@@ -207,7 +231,7 @@ impl Keyspace {
     pub fn put(&mut self, db: DatabaseIndex, key: &[u8], value: NewValue<'_>, expires_ms: u64) {
         let mut digits = itoa::Buffer::new();
         let bytes: &[u8] = match &value {
-            NewValue::Bytes(bytes) => bytes,
+            NewValue::Bytes(bytes) | NewValue::Text(bytes) => bytes,
             NewValue::Int(number) => digits.format(*number).as_bytes(),
             NewValue::Owned(bytes) => bytes,
         };

@@ -100,6 +100,12 @@ impl Value {
         if let Some(number) = canonical_integer(bytes) {
             return Value::Int(number);
         }
+        Value::text(bytes)
+    }
+
+    /// A string that stays one although it may spell an integer.
+    #[inline]
+    pub fn text(bytes: &[u8]) -> Self {
         if bytes.len() <= INLINE_BYTES_MAX {
             let mut data = [0; INLINE_BYTES_MAX];
             data[..bytes.len()].copy_from_slice(bytes);

@@ -114,6 +114,11 @@ impl ScriptEngine {
         Ok(digest)
     }
 
+    /// Compiles a text that another shard knows from EVAL; it may be forgotten again like this shard's own.
+    pub fn learn(&mut self, source: &[u8]) -> Result<(), ScriptError> {
+        self.find_or_compile(source).map(|_| ())
+    }
+
     /// SCRIPT EXISTS, for one digest as the client sent it.
     pub fn exists(&self, digest: &[u8]) -> bool {
         self.find_digest(digest).is_some()
@@ -127,6 +132,11 @@ impl ScriptEngine {
     /// What a script says about itself.
     pub fn flags(&self, digest: &[u8]) -> Option<ScriptFlags> {
         self.find_digest(digest).map(|index| self.entry(index).flags)
+    }
+
+    /// The digests of all scripts.
+    pub fn digests(&self) -> impl Iterator<Item = &ScriptDigest> {
+        self.entries.iter().flatten().map(|entry| &entry.digest)
     }
 
     /// How many scripts there are.

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 /// Puts parentheses around calls in tail position of `redis.call` and other library functions with one result, of locals that are
-/// set to one (`local call = redis.call`), and of `error`, which never returns. Texts that do not parse stay as wrong as they are.
+/// set to one (`local call = redis.call`), of `error`, which never returns, and of the base functions that refuse locked tables. Texts that do not parse stay as wrong as they are.
 pub(super) fn keep_lines(source: &[u8]) -> Cow<'_, [u8]> {
     if !contains(source, b"return") {
         return Cow::Borrowed(source);
@@ -29,7 +29,7 @@ pub(super) fn keep_lines(source: &[u8]) -> Cow<'_, [u8]> {
         }
         let opening = if is_raising(index + 1, &text) {
             index + 4
-        } else if text(index + 1) == b"error" || aliases.contains(&text(index + 1)) {
+        } else if is_raising_base(text(index + 1)) || aliases.contains(&text(index + 1)) {
             index + 2
         } else {
             continue;
@@ -78,9 +78,14 @@ fn is_raising<'a>(index: usize, text: &impl Fn(usize) -> &'a [u8]) -> bool {
     }
 }
 
+/// Is this a base function that can raise and has at most one result?
+fn is_raising_base(word: &[u8]) -> bool {
+    matches!(word, b"error" | b"rawset" | b"setmetatable")
+}
+
 /// Is a name that this relies on given another meaning here?
 fn shadows<'a>(index: usize, text: &impl Fn(usize) -> &'a [u8]) -> bool {
-    if !is_library(text(index)) && text(index) != b"error" {
+    if !is_library(text(index)) && !is_raising_base(text(index)) {
         return false;
     }
     let before = if index == 0 { b"" } else { text(index - 1) };

@@ -1,7 +1,9 @@
 //! A script on the fast path: one shard, one go. It writes the tip in place; an error that it does not catch takes everything
 //! back.
 
-use crate::command::{Arguments, Call, Command, Entropy, Failure, Run, find, find_subcommand, flag};
+use crate::command::{
+    Arguments, Call, Command, Entropy, Failure, Run, ScriptCalls, counts_lookups, find, find_subcommand, flag,
+};
 use crate::keyspace::{ColdRange, DatabaseIndex, Keyspace, Segments};
 use crate::reply::{Protocol, ReplySink};
 use crate::script::{CallEnd, LogLevel, ScriptFlags, ScriptHost};
@@ -32,6 +34,8 @@ pub(crate) struct Host<'a> {
     pub(crate) dropped: Option<Dropped>,
     /// What the script logged: level and text.
     pub(crate) log: &'a mut Vec<(LogLevel, Vec<u8>)>,
+    /// What it calls.
+    pub(crate) calls: &'a mut ScriptCalls,
 }
 
 /// Lines that one run may log; more are dropped.
@@ -101,6 +105,8 @@ impl ScriptHost for Host<'_> {
             self.dropped = Some(Dropped::Foreign);
             return CallEnd::Abandon;
         }
+        self.calls.called(command, self.db, arguments);
+        let lookups = self.keyspace.lookups();
         let handler = match command.run {
             Run::Shard(handler) | Run::PerKey(handler, _) | Run::EveryShard(handler, _) | Run::Walk(handler) => handler,
             Run::Connection | Run::Node | Run::Script | Run::Container => {
@@ -118,13 +124,20 @@ impl ScriptHost for Host<'_> {
             string_bytes_max: self.config.string_bytes_max,
             entropy: self.entropy,
         };
-        match handler(&mut call, Arguments::new(arguments), reply) {
+        let result = handler(&mut call, Arguments::new(arguments), reply);
+        if !counts_lookups(command, arguments) {
+            self.keyspace.set_lookups(lookups);
+        }
+        match result {
             Ok(()) => {}
             Err(Failure::Cold(range)) => {
                 self.dropped = Some(Dropped::Cold(range));
                 return CallEnd::Abandon;
             }
-            Err(failure) => failure.write(reply),
+            Err(failure) => {
+                self.calls.failed();
+                failure.write(reply);
+            }
         }
         self.keyspace.remove_met_expired();
         CallEnd::Done

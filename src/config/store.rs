@@ -180,15 +180,17 @@ impl ConfigStore {
 /// The rows that these pairs may set, with the table's spelling of each name.
 fn rows_to_set(pairs: &[(&[u8], &[u8])]) -> Result<Vec<(usize, &'static str)>, SetError> {
     let mut rows = Vec::with_capacity(pairs.len());
-    let mut refusal = None;
+    let (mut refusal, mut own_refusal) = (None, None);
     for (name, _) in pairs {
         let as_given = || String::from_utf8_lossy(name).into_owned();
         let Some((row, own_name)) = find(name) else {
-            // The first mistake is the one that is told.
+            // The first mistake is the one that is told. What only this server refuses is none to Redis.
             return Err(refusal.unwrap_or_else(|| SetError::Unknown(as_given())));
         };
-        let reason = match SETTINGS[row].mutability {
-            Mutability::AtStartOnly => Some("can't set immutable config"),
+        let mutability = SETTINGS[row].mutability;
+        let refusal = if mutability == Mutability::AtStartHere { &mut own_refusal } else { &mut refusal };
+        let reason = match mutability {
+            Mutability::AtStartOnly | Mutability::AtStartHere => Some("can't set immutable config"),
             Mutability::Protected => Some("can't set protected config"),
             Mutability::Always if rows.contains(&(row, own_name)) => Some("duplicate parameter"),
             Mutability::Always => None,
@@ -198,7 +200,7 @@ fn rows_to_set(pairs: &[(&[u8], &[u8])]) -> Result<Vec<(usize, &'static str)>, S
         }
         rows.push((row, own_name));
     }
-    refusal.map_or(Ok(rows), Err)
+    refusal.or(own_refusal).map_or(Ok(rows), Err)
 }
 
 /// CONFIG SET splits at each space, and knows no quotes.
@@ -297,6 +299,8 @@ mod tests {
         let unknown = "ERR Unknown option or number of arguments for CONFIG SET - 'Nope'";
         assert_eq!(wrong(&["timeout", "5", "Nope", "1", "databases", "3"]), unknown);
         assert_eq!(wrong(&["Databases", "3", "nope", "1"]), failed("Databases", "can't set immutable config"));
+        assert_eq!(wrong(&["port", "1", "Nope", "2"]), unknown, "Redis would set the port");
+        assert_eq!(wrong(&["port", "1", "hz", "2"]), failed("port", "can't set immutable config"));
         assert_eq!(wrong(&["dbfilename", "x"]), failed("dbfilename", "can't set protected config"));
         assert_eq!(wrong(&["hz", "1", "HZ", "2"]), failed("HZ", "duplicate parameter"));
         assert_eq!(

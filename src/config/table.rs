@@ -48,6 +48,8 @@ pub enum Mutability {
     Always,
     /// Only by the file or the command line.
     AtStartOnly,
+    /// Only by the file or the command line, though Redis lets CONFIG SET change it.
+    AtStartHere,
     /// Redis lets it be changed behind `enable-protected-configs`; here never.
     Protected,
 }
@@ -64,6 +66,11 @@ impl Setting {
 
     const fn at_start_only(mut self) -> Self {
         self.mutability = Mutability::AtStartOnly;
+        self
+    }
+
+    const fn at_start_here(mut self) -> Self {
+        self.mutability = Mutability::AtStartHere;
         self
     }
 
@@ -174,7 +181,7 @@ pub static SETTINGS: &[Setting] = &[
     honoured("script-slice-us", number(100, 1_000_000), "1000"),
     honoured("script-memory-bytes", memory(1_048_576, LONG_MAX), "128mb"),
     // Honoured.
-    honoured("bind", Addresses, "127.0.0.1").at_start_only(),
+    honoured("bind", Addresses, "127.0.0.1").at_start_here(),
     honoured("busy-reply-threshold", number(0, LONG_MAX), "5000").alias("lua-time-limit"),
     honoured("client-output-buffer-limit", OutputLimits, "normal 0 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60"),
     honoured("client-query-buffer-limit", memory(1_048_576, LONG_MAX), "1gb"),
@@ -191,7 +198,7 @@ pub static SETTINGS: &[Setting] = &[
     honoured("maxclients", number(1, UINT_MAX), "10000"),
     honoured("maxmemory", memory(0, ULONG_MAX), "0"),
     honoured("pidfile", Text, "").at_start_only(),
-    honoured("port", number(0, 65_535), "6379").at_start_only(),
+    honoured("port", number(0, 65_535), "6379").at_start_here(),
     honoured("protected-mode", YesNo, "yes"),
     honoured("proto-max-bulk-len", memory(1_048_576, LONG_MAX), "512mb"),
     honoured("requirepass", Text, "").secret(),

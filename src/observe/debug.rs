@@ -4,6 +4,7 @@ use crate::config::DebugCommand;
 use crate::observe::dispatch::Asked;
 use crate::resp::WireReply;
 use ringkeep_shards::command::{DEBUG_OBJECT, write_help};
+use std::time::Duration;
 
 const REFUSAL: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
     local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
@@ -30,12 +31,14 @@ pub(super) fn run(asked: Asked<'_>) {
                 |_, _, _, reply| reply.ok(),
             );
         }
+        (b"sleep", 3) => sleep(asked),
         (b"help", 2) => asked.reply(|_, _, reply| {
             write_help(
                 reply,
                 "DEBUG",
                 &[
                     ("OBJECT <key>", "How a key is kept."),
+                    ("SLEEP <seconds>", "Stand still: nobody is served."),
                     ("SET-ACTIVE-EXPIRE <0|1>", "Whether expired keys are removed before somebody meets them."),
                 ],
             );
@@ -45,6 +48,14 @@ pub(super) fn run(asked: Asked<'_>) {
             asked.error(&format!("ERR unknown subcommand or wrong number of arguments for '{shown}'. Try DEBUG HELP."));
         }
     }
+}
+
+/// `DEBUG SLEEP seconds`: the whole node stands still. What is no number is zero, as in Redis.
+fn sleep(asked: Asked<'_>) {
+    let text = String::from_utf8_lossy(asked.list[2]);
+    let seconds = text.trim_start().parse::<f64>().unwrap_or(0.0);
+    let time = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO);
+    asked.ask(move |_| std::thread::sleep(time), |_, _, _, reply| reply.ok());
 }
 
 fn object(asked: Asked<'_>) {
@@ -74,6 +85,10 @@ mod tests {
         assert!(node.run("DEBUG OBJECT k").contains(" refcount:2147483647 encoding:int serializedlength:2 lru:"));
         assert_eq!(node.run("DEBUG OBJECT nope"), "-ERR no such key\r\n");
         assert_eq!(node.run("DEBUG SET-ACTIVE-EXPIRE 0"), "+OK\r\n");
+        let begun = std::time::Instant::now();
+        assert_eq!(node.run("DEBUG SLEEP 0.02"), "+OK\r\n");
+        assert!(begun.elapsed().as_millis() >= 20);
+        assert_eq!(node.run("DEBUG SLEEP x"), "+OK\r\n");
         let unknown = "-ERR unknown subcommand or wrong number of arguments for 'object'. Try DEBUG HELP.\r\n";
         assert_eq!(node.run("DEBUG object"), unknown);
     }

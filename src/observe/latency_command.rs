@@ -1,10 +1,13 @@
 //! LATENCY: the cores' events as one.
 
+use crate::observe::calls;
 use crate::observe::dispatch::Asked;
+use crate::observe::facts::CoreFacts;
 use crate::observe::graph;
 use crate::observe::latency::{Event, merge};
 use crate::observe::process;
 use crate::serve::message::CoreView;
+use hdrhistogram::Histogram;
 use ringkeep_shards::command::write_help;
 use std::collections::BTreeSet;
 
@@ -60,7 +63,7 @@ pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
             let text = report(&merge(cores), threshold.map(|threshold| threshold.as_millis()));
             reply.verbatim("txt", text.as_bytes());
         }),
-        "histogram" => asked.error("ERR latencies are not kept per command"),
+        "histogram" => histogram(asked),
         "help" => asked.reply(|_, _, reply| {
             write_help(
                 reply,
@@ -68,6 +71,7 @@ pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
                 &[
                     ("DOCTOR", "A report on latency."),
                     ("GRAPH <event>", "The samples of an event, drawn."),
+                    ("HISTOGRAM [<command> ...]", "How long the calls of these commands took, or of all."),
                     ("HISTORY <event>", "The samples of an event: Unix time and milliseconds."),
                     ("LATEST", "The latest sample of every event."),
                     ("RESET [<event> ...]", "Forget these events, or all."),
@@ -76,6 +80,51 @@ pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
         }),
         other => panic!("latency|{other} is in the table without anything that runs it"),
     }
+}
+
+/// `LATENCY HISTOGRAM [command ...]`: how many calls took at most so many microseconds, by powers of two.
+fn histogram(asked: Asked<'_>) {
+    let wanted: Vec<String> =
+        asked.list[2..].iter().map(|name| String::from_utf8_lossy(name).to_ascii_lowercase()).collect();
+    asked.ask(CoreFacts::of, move |_, _, cores, reply| {
+        let all = calls::merge(cores.into_iter().flat_map(|core| core.calls));
+        let is_wanted = |name: &str| {
+            let container = name.split('|').next().unwrap_or(name);
+            wanted.is_empty() || wanted.iter().any(|wanted| wanted == name || wanted == container)
+        };
+        let shown = all.iter().filter(|stats| is_wanted(stats.name));
+        let shown: Vec<_> = shown.filter_map(|stats| Some((stats, stats.histogram.as_ref()?))).collect();
+        reply.map(shown.len());
+        for (stats, histogram) in shown {
+            reply.bulk(stats.name.as_bytes());
+            reply.map(2);
+            reply.bulk(b"calls");
+            reply.integer(histogram.len() as i64);
+            reply.bulk(b"histogram_usec");
+            let buckets = buckets(histogram);
+            reply.map(buckets.len());
+            for (us, count) in buckets {
+                reply.integer(us as i64);
+                reply.integer(count as i64);
+            }
+        }
+    });
+}
+
+/// The buckets that hold something: microseconds, and the calls that took no longer.
+fn buckets(histogram: &Histogram<u64>) -> Vec<(u64, u64)> {
+    let mut buckets = Vec::new();
+    let (mut bound_ns, mut known) = (1024_u64, 0);
+    while known < histogram.len() {
+        let highest_ns = histogram.highest_equivalent(bound_ns);
+        let count = histogram.count_between(0, highest_ns);
+        if count > known {
+            buckets.push((highest_ns / 1000, count));
+            known = count;
+        }
+        bound_ns = bound_ns.saturating_mul(2);
+    }
+    buckets
 }
 
 fn find(events: Vec<Event>, name: &[u8]) -> Option<Event> {
@@ -115,5 +164,25 @@ mod tests {
         assert_eq!(node.run("LATENCY GRAPH x"), "-ERR No samples available for event 'x'\r\n");
         assert_eq!(node.run("LATENCY RESET command"), ":1\r\n");
         assert_eq!(node.run("LATENCY HISTORY command"), "*0\r\n");
+    }
+
+    #[test]
+    fn buckets_are_powers_of_two_and_cumulative() {
+        let mut histogram = hdrhistogram::Histogram::<u64>::new_with_bounds(1, 1_000_000_000, 2).unwrap();
+        for ns in [500, 900, 1_500, 1_800, 50_000, 999_999_999] {
+            histogram.record(ns).unwrap();
+        }
+        assert_eq!(super::buckets(&histogram), [(1, 2), (2, 4), (66, 5), (1_082_130, 6)]);
+    }
+
+    #[test]
+    fn histograms_of_what_was_called() {
+        let mut node = TestNode::new(2);
+        assert_eq!(node.run("LATENCY HISTOGRAM nope"), "*0\r\n");
+        node.run("SET k v");
+        node.run("CONFIG GET timeout");
+        let histogram = node.run("LATENCY HISTOGRAM CONFIG");
+        let start = "*2\r\n$10\r\nconfig|get\r\n*4\r\n$5\r\ncalls\r\n:1\r\n$14\r\nhistogram_usec\r\n*2\r\n:";
+        assert!(histogram.starts_with(start), "{histogram}");
     }
 }

@@ -1,5 +1,6 @@
 //! What operators look at and set: INFO, CONFIG, SLOWLOG, LATENCY, MEMORY, SCRIPT, DEBUG, the end of the process.
 
+mod calls;
 mod checkpoint;
 mod config_command;
 mod debug;
@@ -13,14 +14,19 @@ mod latency_command;
 mod memory;
 mod observed;
 mod process;
+mod rates;
 mod script_command;
+mod secrets;
 mod shutdown;
 mod slowlog;
 mod slowlog_command;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use calls::{CallBook, CallEnd, CallStats, LARGE_REPLY_BYTES_MIN, RowId};
 pub use facts::{CoreFacts, ShardFacts};
 pub use latency::{LatencyMonitor, Spike};
 pub use observed::Observed;
-pub use slowlog::{SlowCall, SlowLog};
+pub use rates::Rates;
+pub use secrets::without_secrets;
+pub use slowlog::{SlowCall, SlowLog, cut_arguments};

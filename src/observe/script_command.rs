@@ -1,4 +1,4 @@
-//! SCRIPT: every shard knows the same scripts.
+//! SCRIPT: what one shard knows, the node knows; SCRIPT LOAD teaches all of them at once.
 
 use crate::observe::dispatch::Asked;
 use crate::serve::message::CoreView;
@@ -50,13 +50,13 @@ fn exists(asked: Asked<'_>) {
     let digests: Vec<Vec<u8>> = asked.list[2..].iter().map(|digest| digest.to_vec()).collect();
     let count = digests.len();
     let exists = move |view: &mut CoreView<'_>| -> Vec<bool> {
-        let known = |digest: &Vec<u8>| view.engine.shards.iter_mut().all(|local| local.shard.scripts().exists(digest));
+        let known = |digest: &Vec<u8>| view.engine.shards.iter_mut().any(|local| local.shard.scripts().exists(digest));
         digests.iter().map(known).collect()
     };
     asked.ask(exists, move |_, _, cores, reply| {
         reply.array(count);
         for place in 0..count {
-            reply.integer(i64::from(cores.iter().all(|known| known[place])));
+            reply.integer(i64::from(cores.iter().any(|known| known[place])));
         }
     });
 }
@@ -70,8 +70,7 @@ fn flush(asked: Asked<'_>) {
     if !mode {
         return asked.error("ERR SCRIPT FLUSH only support SYNC|ASYNC option");
     }
-    let flush = |view: &mut CoreView<'_>| view.engine.shards.iter_mut().for_each(|local| local.shard.scripts().flush());
-    asked.ask(flush, |_, _, _, reply| reply.ok());
+    asked.ask(|view| view.engine.flush_scripts(), |_, _, _, reply| reply.ok());
 }
 
 #[cfg(test)]
@@ -91,5 +90,29 @@ mod tests {
         assert_eq!(node.run("SCRIPT FLUSH x"), "-ERR SCRIPT FLUSH only support SYNC|ASYNC option\r\n");
         assert_eq!(node.run("SCRIPT FLUSH sync"), "+OK\r\n");
         assert_eq!(node.run(&format!("SCRIPT EXISTS {digest}")), "*1\r\n:0\r\n");
+    }
+
+    #[test]
+    fn what_eval_taught_one_shard_every_shard_knows() {
+        let mut node = TestNode::new(2);
+        // `a` and `b` live in different shards of two.
+        let source = b"return redis.call('GET',KEYS[1])";
+        let digest = "620cd258c2c9c88c9d10db67812ccf663d96bdc6";
+        assert_eq!(node.run(&format!("EVALSHA {digest} 1 a")), "-NOSCRIPT No matching script. Please use EVAL.\r\n");
+        node.run("SET b of-b");
+        assert_eq!(node.run_list(&[b"EVAL", source, b"1", b"a"]), "$-1\r\n");
+        assert_eq!(node.run(&format!("EVALSHA {digest} 1 b")), "$4\r\nof-b\r\n");
+        assert_eq!(node.run(&format!("SCRIPT EXISTS {digest}")), "*1\r\n:1\r\n");
+        node.run("SCRIPT FLUSH");
+        for key in ["a", "b"] {
+            let refused = node.run(&format!("EVALSHA {digest} 1 {key}"));
+            assert_eq!(refused, "-NOSCRIPT No matching script. Please use EVAL.\r\n");
+        }
+        // Asked for before the flush, found after it: not known any more.
+        node.run_list(&[b"EVAL", source, b"1", b"a"]);
+        node.begin(1, &format!("EVALSHA {digest} 1 b"));
+        node.begin(0, "SCRIPT FLUSH");
+        node.finish();
+        assert_eq!(node.run(&format!("EVALSHA {digest} 1 b")), "-NOSCRIPT No matching script. Please use EVAL.\r\n");
     }
 }

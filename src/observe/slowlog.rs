@@ -37,12 +37,12 @@ pub struct SlowLog {
 
 impl SlowLog {
     /// Notes a command that took longer than `slowlog-log-slower-than`; the caller compares, and leaves out commands that have
-    /// the flag SKIP_SLOWLOG. `entries_max` is `slowlog-max-len`.
+    /// the flag SKIP_SLOWLOG. The arguments are those of [`cut_arguments`]. `entries_max` is `slowlog-max-len`.
     pub fn note(
         &mut self,
         unix_ms: u64,
         duration_us: u64,
-        list: &[&[u8]],
+        arguments: Vec<Vec<u8>>,
         peer: Option<SocketAddr>,
         name: &[u8],
         entries_max: usize,
@@ -51,7 +51,7 @@ impl SlowLog {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             unix_s: unix_ms / 1000,
             duration_us,
-            arguments: cut_list(list),
+            arguments,
             peer,
             name: name.to_vec(),
         });
@@ -84,7 +84,8 @@ impl SlowLog {
     }
 }
 
-fn cut_list(list: &[&[u8]]) -> Vec<Vec<u8>> {
+/// A request's arguments as an entry keeps them: so many, so much of each.
+pub fn cut_arguments(list: &[&[u8]]) -> Vec<Vec<u8>> {
     if list.len() <= ARGUMENTS_MAX {
         return list.iter().map(|argument| cut(argument)).collect();
     }
@@ -114,7 +115,7 @@ mod tests {
         list.extend([&b"a"[..]; 39]);
         let mut log = SlowLog::default();
         for _ in 0..3 {
-            log.note(5_999, 7, &list, None, b"n", 2);
+            log.note(5_999, 7, cut_arguments(&list), None, b"n", 2);
         }
         assert_eq!(log.len(), 2);
         let calls = log.newest(9);

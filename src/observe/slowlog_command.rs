@@ -75,7 +75,7 @@ mod tests {
         let mut node = TestNode::new(2);
         for (core, unix_ms) in [(0, 1_000), (1, 3_000), (0, 2_000)] {
             let log = &mut node.engines[core].node.observed.slow_log;
-            log.note(unix_ms, 9, &[b"get", b"k"], None, b"me", 128);
+            log.note(unix_ms, 9, vec![b"get".to_vec(), b"k".to_vec()], None, b"me", 128);
         }
         assert_eq!(node.run("SLOWLOG LEN"), ":3\r\n");
         let newest = node.run("SLOWLOG GET 2");

@@ -4,7 +4,7 @@ use crate::config::{Override, Source, load};
 use crate::observe::Observed;
 use crate::route::OutputQueue;
 use crate::runtime::background::Chore;
-use crate::runtime::connection::Connections;
+use crate::runtime::connection::{BufferPool, Connections};
 use crate::runtime::disk::Disk;
 use crate::runtime::doorbell::Doorbell;
 use crate::runtime::files::ShardFiles;
@@ -50,7 +50,7 @@ impl TestNode {
                 started_unix_ms: 1000,
                 stop: stop.clone(),
                 counters: CoreCounters::default(),
-                observed: Observed::default(),
+                observed: Observed::new(std::time::Instant::now()),
             };
             let shard = open(ShardId(core), cores, &scratch);
             let mut engine = Engine::new(CoreId(core), (0..cores).map(CoreId).collect(), vec![shard], node);
@@ -114,8 +114,10 @@ impl TestNode {
             moved = true;
         }
         let (mut connections, mut close) = (Connections::<Client>::default(), Vec::new());
+        let mut pool = BufferPool::default();
         for (ticket, question) in std::mem::take(&mut engine.questions) {
-            let mut view = CoreView { engine, connections: &mut connections, ticket, close: &mut close };
+            let (connections, pool, close) = (&mut connections, &mut pool, &mut close);
+            let mut view = CoreView { engine, connections, pool, ticket, close };
             let Some(answer) = question(&mut view) else { continue };
             let answer = Answer::Data(answer);
             if ticket.core == engine.core {
@@ -148,7 +150,9 @@ pub(crate) fn client() -> ClientState {
         serial: 0,
         run: None,
         deferred: None,
+        exec: None,
         overrun: None,
+        over_soft_limit_us: None,
         listed: (ShardId(0), Gate::OPEN),
         paused: false,
         ended: false,

@@ -10,20 +10,20 @@ const ENTROPY_BYTES: usize = 256;
 pub struct Clock {
     origin: Instant,
     unix_ms: u64,
-    monotonic_us: u64,
+    monotonic_ns: u64,
 }
 
 impl Clock {
     /// A clock that was just read. Monotonic readings of clocks made from the same `origin` can be compared.
     pub fn new(origin: Instant) -> Self {
-        let mut clock = Self { origin, unix_ms: 0, monotonic_us: 0 };
+        let mut clock = Self { origin, unix_ms: 0, monotonic_ns: 0 };
         clock.read();
         clock
     }
 
     /// Looks at the time. The monotonic reading never goes back; the Unix time does when somebody sets the clock back.
     pub fn read(&mut self) {
-        self.monotonic_us = self.origin.elapsed().as_micros() as u64;
+        self.monotonic_ns = self.origin.elapsed().as_nanos() as u64;
         // Before 1970 nothing expires and no timestamp exists: the year the machine woke up in is then the best answer.
         self.unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
     }
@@ -35,7 +35,17 @@ impl Clock {
 
     /// Microseconds since the origin at the last reading; never goes back.
     pub fn monotonic_us(&self) -> u64 {
-        self.monotonic_us
+        self.monotonic_ns / 1000
+    }
+
+    /// Nanoseconds since the origin at the last reading; never goes back.
+    pub fn monotonic_ns(&self) -> u64 {
+        self.monotonic_ns
+    }
+
+    /// Microseconds since the origin now: for what is measured within a turn.
+    pub fn now_us(&self) -> u64 {
+        self.origin.elapsed().as_micros() as u64
     }
 }
 

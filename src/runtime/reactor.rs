@@ -63,8 +63,8 @@ pub struct Reactor {
     doors: Vec<(ListenerId, Door)>,
     /// Connections whose bytes may leave.
     dirty: Vec<SocketId>,
-    /// Log writes in flight, by the shard's place.
-    writing: Vec<Option<LogWrite>>,
+    /// Log writes in flight, by the shard's place, with when they were handed over in microseconds.
+    writing: Vec<Option<(LogWrite, u64)>>,
     background_requests: crossbeam::channel::Sender<background::Request>,
     background_replies: crossbeam::channel::Receiver<background::Reply>,
     stop: StopRequest,
@@ -163,9 +163,11 @@ impl Reactor {
         self.clock.read();
         self.engine.now.unix_ms = self.clock.unix_ms();
         self.engine.now.monotonic_us = self.clock.monotonic_us();
+        self.engine.node.observed.calls.read_elsewhere(self.clock.monotonic_ns());
         while let Some(completion) = self.ring.next_completion() {
             self.completed(completion);
         }
+        self.engine.node.observed.calls.interrupted();
         self.receive_messages();
         self.take_moves();
         self.take_background();
@@ -175,12 +177,12 @@ impl Reactor {
                 self.engine.touch(place);
             }
         }
-        self.engine.end_pause_when_due();
+        self.engine.end_waits_when_due();
         self.finish_turn();
     }
 
     fn sleep(&self) -> Sleep {
-        let pause_left = self.engine.pause_left_us().map(Duration::from_micros);
+        let wait_left = self.engine.next_wait_us().map(Duration::from_micros);
         if self.engine.shards.iter().any(|local| local.shard.wants_turn()) {
             return Sleep::AtMost(Duration::ZERO);
         }
@@ -195,10 +197,10 @@ impl Reactor {
         }
         let now_ms = self.clock.unix_ms();
         if self.engine.shards.iter().any(|local| local.shard.wants_timer(now_ms)) {
-            return Sleep::AtMost(pause_left.map_or(TIMER, |left| left.min(TIMER)));
+            return Sleep::AtMost(wait_left.map_or(TIMER, |left| left.min(TIMER)));
         }
         let longest = Duration::from_secs(1);
-        Sleep::AtMost(pause_left.map_or(longest, |left| left.min(longest)))
+        Sleep::AtMost(wait_left.map_or(longest, |left| left.min(longest)))
     }
 
     fn completed(&mut self, completion: Completion) {
@@ -208,6 +210,7 @@ impl Reactor {
             Completion::Sent { socket, buffer } => {
                 let now_us = self.clock.monotonic_us();
                 self.engine.node.counters.output_bytes += buffer.len() as u64;
+                self.engine.node.counters.sends += 1;
                 if let Some(connection) = self.connections.get_mut(socket) {
                     connection.sent(buffer, now_us, &mut self.pool);
                     let was_full = connection.is_full;
@@ -223,9 +226,13 @@ impl Reactor {
                     // An fsync that failed may have dropped what it was to write: nothing after it can be trusted.
                     panic!("shard {}: the log cannot be written: {error}", self.engine.shards[place].id);
                 }
-                let mut write = self.writing[place].take().expect("a write was in flight");
+                let (mut write, since_us) = self.writing[place].take().expect("a write was in flight");
                 write.buffer = buffer;
+                let us = self.clock.monotonic_us().saturating_sub(since_us);
+                self.engine.node.observed.log_write(us);
+                self.engine.note_event("aof-fsync-always", us * 1000);
                 self.engine.step(place, Input::Written(write));
+                self.engine.node.observed.calls.interrupted();
             }
             Completion::ReceiveEnded { socket, .. } => {
                 if let Some(connection) = self.connections.get_mut(socket) {
@@ -294,10 +301,9 @@ impl Reactor {
     /// A connection is gone: its watches end, and it is closed.
     fn leave(&mut self, socket: SocketId) {
         if let Some(connection) = self.connections.get_mut(socket) {
-            self.engine.unwatch(&mut connection.client.state);
-            connection.client.state.waiting = None;
-            connection.client.state.run = None;
-            self.ring.close(socket);
+            if self.engine.lets_go(socket, &mut connection.client.state) {
+                self.ring.close(socket);
+            }
         }
     }
 
@@ -306,6 +312,7 @@ impl Reactor {
         let Some(connection) = self.connections.get_mut(socket) else { return };
         connection.note_received(bytes.len(), now_us);
         self.engine.node.counters.input_bytes += bytes.len() as u64;
+        self.engine.node.counters.receives += 1;
         let state = &connection.client.state;
         let departs = self.moves.is_departing(socket);
         if state.waiting.is_some() || state.session.closing || connection.is_full || departs {
@@ -343,6 +350,7 @@ impl Reactor {
         let state = &connection.client.state;
         let peer = state.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
         let id = state.session.id;
+        self.engine.node.counters.output_limit_closed += u64::from(overrun == Overrun::Output);
         match overrun {
             Overrun::Query => log_line::warning(format_args!(
                 "client {id} ({peer}) is closed: {query} bytes of a request exceed client-query-buffer-limit"
@@ -354,6 +362,36 @@ impl Reactor {
         }
         self.leave(socket);
         true
+    }
+
+    /// Closes connections that have left more unread than the soft limit for too long.
+    fn check_soft_limit(&mut self) {
+        let limit = self.engine.node.settings.config().output_limits.normal;
+        if limit.soft_bytes == 0 {
+            return;
+        }
+        let now_us = self.clock.monotonic_us();
+        let mut over = Vec::new();
+        for connection in self.connections.iter_mut() {
+            let unsent = connection.unsent_bytes();
+            let state = &mut connection.client.state;
+            if unsent as u64 <= limit.soft_bytes {
+                state.over_soft_limit_us = None;
+                continue;
+            }
+            let since_us = *state.over_soft_limit_us.get_or_insert(now_us);
+            if now_us.saturating_sub(since_us) > limit.soft_duration.as_micros() as u64 && !state.ended {
+                state.ended = true;
+                self.engine.node.counters.output_limit_closed += 1;
+                let (id, seconds) = (state.session.id, limit.soft_duration.as_secs());
+                log_line::warning(format_args!(
+                    "client {id} is closed: for more than {seconds} s it has left {unsent} bytes unread, above the soft \
+                     client-output-buffer-limit"
+                ));
+                over.push(connection.socket());
+            }
+        }
+        over.into_iter().for_each(|socket| self.leave(socket));
     }
 
     /// Closes connections that were silent for longer than `timeout`.
@@ -394,6 +432,7 @@ impl Reactor {
             let ran = engine.execute(socket, state, &list, &owned, out, start);
             assert!(ran, "nothing is gathered when a request was deferred");
         }
+        engine.node.observed.calls.begin_batch();
         let mut used = 0;
         let mut is_full = false;
         let output_bytes_max = engine.node.output_bytes_max();
@@ -433,6 +472,7 @@ impl Reactor {
             }
         }
         engine.send_run(socket, state);
+        engine.node.observed.calls.end_batch();
         if out.len() - start > output_bytes_max {
             state.overrun = Some(Overrun::Output);
         }
@@ -540,8 +580,21 @@ impl Reactor {
             self.disk_looked_at_us = now_us.max(1);
             self.engine.tell_disk_free();
         }
+        self.check_soft_limit();
+        let counters = self.engine.node.counters;
+        let observed = &mut self.engine.node.observed;
+        let counts = [observed.calls.calls(), counters.input_bytes, counters.output_bytes];
+        observed.rates.sample(now_us, counts);
         for place in 0..self.engine.shards.len() {
+            // A shard that is held keeps its batch open.
+            if self.engine.shards[place].hold.is_held() {
+                continue;
+            }
+            let begun_us = self.clock.now_us();
             self.engine.step(place, Input::Timer);
+            let us = self.clock.now_us().saturating_sub(begun_us);
+            self.engine.node.counters.expiry_us += us;
+            self.engine.note_event("expire-cycle", us * 1000);
             for (level, text) in self.engine.shards[place].shard.take_script_log() {
                 let text = String::from_utf8_lossy(&text);
                 match level {
@@ -558,8 +611,13 @@ impl Reactor {
     fn put_questions(&mut self) {
         let mut close = Vec::new();
         for (ticket, question) in std::mem::take(&mut self.engine.questions) {
-            let (engine, connections) = (&mut self.engine, &mut self.connections);
-            let mut view = CoreView { engine, connections, ticket, close: &mut close };
+            let mut view = CoreView {
+                engine: &mut self.engine,
+                connections: &mut self.connections,
+                pool: &mut self.pool,
+                ticket,
+                close: &mut close,
+            };
             view.engine.traces.question_put(ticket.core);
             let Some(answer) = question(&mut view) else { continue };
             let answer = Answer::Data(answer);
@@ -578,6 +636,7 @@ impl Reactor {
     fn finish_turn(&mut self) {
         self.depart();
         loop {
+            self.engine.tell_monitors();
             self.put_questions();
             while let Some((ticket, answer, gate)) = self.engine.answers.pop_front() {
                 let Some(socket) = ticket.socket else { continue };
@@ -588,7 +647,8 @@ impl Reactor {
                 }
             }
             let Some(socket) = self.dirty.pop() else {
-                if self.engine.questions.is_empty() && self.engine.answers.is_empty() {
+                let engine = &self.engine;
+                if engine.questions.is_empty() && engine.answers.is_empty() && !engine.has_monitor_lines() {
                     break;
                 }
                 continue;
@@ -602,7 +662,7 @@ impl Reactor {
             let buffer = std::mem::take(&mut write.buffer);
             let file = file.file.as_ref().expect("the log writes to log segments");
             self.ring.write_log(file, write.offset, buffer, place as u64);
-            self.writing[place] = Some(write);
+            self.writing[place] = Some((write, self.clock.now_us()));
         }
         for (place, work) in self.engine.background.drain(..) {
             let files = self.engine.shards[place].files.directory().clone();
@@ -623,6 +683,7 @@ impl Reactor {
             self.flush(socket);
         }
         self.engine.released = released;
+        self.engine.node.counters.mesh_messages += self.engine.outbox.len() as u64;
         for (core, message) in self.engine.outbox.drain(..) {
             self.mesh.send(core, message);
         }

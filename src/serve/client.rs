@@ -2,7 +2,9 @@
 
 use crate::resp::Decoder;
 use crate::route::{Gate, Join, OutputQueue};
+use crate::serve::called::{Called, Ran};
 use crate::serve::engine::Engine;
+use crate::serve::exec::ExecRun;
 use crate::serve::job::OwnedCall;
 use crate::serve::message::Answer;
 pub use crate::serve::traffic::Traffic;
@@ -36,10 +38,14 @@ pub struct ClientState {
     pub run: Option<Run>,
     /// A request with large arguments that waits for the run before it.
     pub deferred: Option<Vec<bytes::Bytes>>,
+    /// EXEC, while it runs piece by piece.
+    pub exec: Option<Box<ExecRun>>,
     /// The gate that the connection was last listed for at its shard.
     pub listed: (ShardId, port::Gate),
     /// Set when the connection holds more than it may: it is closed.
     pub overrun: Option<Overrun>,
+    /// Since when it leaves more unread than the soft limit, on the node's monotonic clock.
+    pub over_soft_limit_us: Option<u64>,
     /// Whether receiving is paused.
     pub paused: bool,
     /// Whether the peer has sent its last byte.
@@ -86,6 +92,10 @@ pub enum Finish {
     Any,
     /// EXEC: what its commands made of the session holds, unless a watched key was changed.
     Exec(Box<Session>),
+    /// A piece of an EXEC.
+    Piece,
+    /// The end of an EXEC of several pieces: its shard is released, and what it did there is committed.
+    ExecEnd,
     /// WATCH: the numbers are remembered, the reply is OK.
     Watch,
     /// A function of the parts' data, which writes the reply.
@@ -102,6 +112,14 @@ pub struct Waiting {
     pub missing: usize,
     /// What becomes of them.
     pub finish: Finish,
+    /// The commands that are waited for.
+    pub called: Called,
+    /// When they began, in nanoseconds of the core's call book.
+    pub begun_ns: u64,
+    /// The arguments of a command of the node, cut, for the slow log.
+    pub arguments: Option<Vec<Vec<u8>>>,
+    /// What the parts' cores found out.
+    pub ran: Ran,
     /// Gates of this core's shards that the reply waits for.
     pub gates: SmallVec<[Gate; 2]>,
     /// Whether the reply is sent (CLIENT REPLY).
@@ -125,6 +143,10 @@ impl ClientState {
             parts: (0..parts).map(|_| None).collect(),
             missing: parts,
             finish,
+            called: Called::Nothing,
+            begun_ns: 0,
+            arguments: None,
+            ran: Ran::default(),
             gates: SmallVec::new(),
             replies: true,
             lost: None,

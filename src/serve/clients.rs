@@ -39,15 +39,7 @@ impl Engine {
                 self.tell_all(socket, state, |view| view.engine.unpause_clients());
                 Ok(())
             }
-            "client|unblock" => {
-                let unblocked = unblock(list);
-                if unblocked.is_ok() {
-                    // No command waits yet.
-                    WireReply::new(out, state.session.protocol).integer(0);
-                    return self.replied(state, out, start, before, None);
-                }
-                unblocked
-            }
+            "client|unblock" => unblock(list).map(|(id, by_error)| self.unblock_client(socket, state, id, by_error)),
             name => panic!("{name} is in the table without anything that runs it"),
         };
         if let Err(failure) = asked {
@@ -92,6 +84,21 @@ impl Engine {
                 }
             };
             WireReply::new(out, state.session.protocol).verbatim("txt", &text);
+        }));
+        self.ask_all(socket, state, question, finish);
+    }
+
+    fn unblock_client(&mut self, socket: SocketId, state: &mut ClientState, id: ClientId, by_error: bool) {
+        let question = || -> crate::serve::message::Question {
+            Box::new(move |view| {
+                let found = view.connections.iter_mut().find(|connection| connection.client.state.session.id == id);
+                let socket = found.map(|connection| connection.socket());
+                Some(Box::new(socket.is_some_and(|socket| view.engine.unblock(socket, by_error))))
+            })
+        };
+        let finish = Finish::Data(Box::new(move |_, state, parts, out| {
+            let ended = parts.into_iter().any(answer::<bool>);
+            WireReply::new(out, state.session.protocol).integer(i64::from(ended));
         }));
         self.ask_all(socket, state, question, finish);
     }
@@ -194,12 +201,14 @@ fn pause(list: &[&[u8]]) -> Result<(u64, bool), Failure> {
 }
 
 /// Reads `CLIENT UNBLOCK id [TIMEOUT | ERROR]`.
-fn unblock(list: &[&[u8]]) -> Result<(), Failure> {
-    match list {
-        [_, _, _] => {}
-        [_, _, _, how] if how.eq_ignore_ascii_case(b"timeout") || how.eq_ignore_ascii_case(b"error") => {}
+fn unblock(list: &[&[u8]]) -> Result<(ClientId, bool), Failure> {
+    let by_error = match list {
+        [_, _, _] => false,
+        [_, _, _, how] if how.eq_ignore_ascii_case(b"timeout") => false,
+        [_, _, _, how] if how.eq_ignore_ascii_case(b"error") => true,
         [_, _, _, _] => return Err(Failure::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
         _ => return Err(Failure::Syntax),
-    }
-    canonical_integer(list[2]).map(|_| ()).ok_or(Failure::NotInteger)
+    };
+    let id = canonical_integer(list[2]).ok_or(Failure::NotInteger)?;
+    Ok((ClientId(id as u64), by_error))
 }

@@ -3,17 +3,15 @@
 use crate::resp::WireReply;
 use crate::route::{Join as ReplyJoin, KeyRange, Split};
 use crate::runtime::ring::SocketId;
+use crate::serve::called::refuse_monitor;
 use crate::serve::client::{ClientState, Finish};
 use crate::serve::engine::Engine;
 use crate::serve::host::Host;
 use crate::serve::job::{Job, OwnedCall, Work};
 use crate::serve::message::Ticket;
 use bytes::Bytes;
-use ringkeep_shards::command::{
-    CLUSTER_DISABLED, Command, Cursor, Door, Join, Keys, Run, at_shard_port, run_on_connection,
-};
+use ringkeep_shards::command::{CLUSTER_DISABLED, Command, Cursor, Door, Join, Keys, Run, run_on_connection};
 use ringkeep_shards::ids::ShardId;
-use ringkeep_shards::port::ExecItem;
 use ringkeep_shards::reply::ReplySink;
 
 impl Engine {
@@ -100,7 +98,7 @@ impl Engine {
         let before = out.len();
         let mut reply = WireReply::new(out, state.session.protocol);
         match self.shard_for(state, command, list, &mut reply) {
-            Some(shard) => self.in_shard(socket, state, command, shard, list, owned, out, start),
+            Some(shard) => self.in_script_shard(socket, state, command, shard, list, owned, out, start),
             None => self.replied(state, out, start, before, None),
         }
     }
@@ -185,6 +183,11 @@ impl Engine {
         let before = out.len();
         match command.name {
             "exec" => return self.exec(socket, state, out, start),
+            "wait" | "waitaof" if self.block(socket, state, command, list) => return,
+            "monitor" if state.exec.is_some() => refuse_monitor(&mut WireReply::new(out, state.session.protocol)),
+            // Who listens already is not answered.
+            "monitor" if state.session.monitors => {}
+            "monitor" => return self.monitor(socket, state),
             "watch" if state.session.transaction.is_none() => return self.watch(socket, state, list, out, start),
             "discard" if state.session.transaction.is_some() => {
                 state.session.transaction = None;
@@ -198,6 +201,7 @@ impl Engine {
             _ => {
                 if command.name == "reset" {
                     self.unwatch(state);
+                    self.stop_monitor(socket, state);
                 }
                 let host = Host::new(self, state, socket.index(), before - start);
                 let mut reply = WireReply::new(out, state.session.protocol);
@@ -250,113 +254,8 @@ impl Engine {
         self.wait_for_all(socket, state, parts, Finish::Watch);
     }
 
-    fn exec(&mut self, socket: SocketId, state: &mut ClientState, out: &mut Vec<u8>, start: usize) {
-        let before = out.len();
-        let Some(queue) = state.session.transaction.take() else {
-            WireReply::new(out, state.session.protocol).error("ERR EXEC without MULTI");
-            return self.replied(state, out, start, before, None);
-        };
-        if queue.aborted {
-            self.unwatch(state);
-            WireReply::new(out, state.session.protocol)
-                .error("EXECABORT Transaction discarded because of previous errors.");
-            return self.replied(state, out, start, before, None);
-        }
-        match self.exec_plan(socket, state, queue.commands) {
-            Err(text) => {
-                self.unwatch(state);
-                WireReply::new(out, state.session.protocol).error(&text);
-                self.replied(state, out, start, before, None);
-            }
-            Ok((shard, items, session)) => {
-                self.count_traffic(state, shard);
-                let watches = std::mem::take(&mut state.session.watched).into_iter().map(|(_, key)| key).collect();
-                let job = Job::new(shard, state.session.db, state.session.protocol, Work::Exec { items, watches });
-                let serial = state.wait(1, Finish::Exec(Box::new(session)));
-                self.mark_waiting_replies(state);
-                let ticket = self.ticket(socket, serial, 0);
-                self.give(ticket, job);
-            }
-        }
-    }
-
-    /// Where a transaction runs, and as what. Commands of the connection itself are run on a copy of its session.
-    #[allow(clippy::type_complexity, reason = "used once, right above")]
-    fn exec_plan(
-        &self,
-        socket: SocketId,
-        state: &ClientState,
-        commands: Vec<(&'static Command, Vec<Vec<u8>>)>,
-    ) -> Result<(ShardId, Vec<ExecItem>, ringkeep_shards::command::Session), String> {
-        let mut shard = match state.session.door {
-            Door::Shard(shard) => Some(shard),
-            Door::Server if self.shard_count() == 1 => Some(ShardId(0)),
-            Door::Server => None,
-        };
-        let mut join = |other: ShardId| match shard {
-            Some(shard) if shard != other => Err(CROSS_SHARD_EXEC.to_owned()),
-            _ => {
-                shard = Some(other);
-                Ok(())
-            }
-        };
-        for (other, _) in &state.session.watched {
-            join(*other)?;
-        }
-        let mut session = state.session.clone();
-        let host = Host::new(self, state, socket.index(), 0);
-        let mut items = Vec::with_capacity(commands.len());
-        for (command, arguments) in commands {
-            let list: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
-            match command.run {
-                Run::Shard(_) | Run::PerKey(..) => {
-                    for position in command.key_positions(&list).into_iter().flatten() {
-                        join(self.map.shard_of(list[position]))?;
-                    }
-                }
-                Run::Walk(_) if state.session.door == Door::Server && command.name.starts_with("cluster|") => {
-                    let mut bytes = Vec::new();
-                    WireReply::new(&mut bytes, session.protocol).error(CLUSTER_DISABLED);
-                    items.push(ExecItem::Reply(bytes));
-                    continue;
-                }
-                Run::EveryShard(..) | Run::Walk(_) => {
-                    if self.shard_count() > 1 && state.session.door == Door::Server {
-                        return Err(CROSS_SHARD_EXEC.to_owned());
-                    }
-                }
-                Run::Connection if command.name == "unwatch" => {
-                    // EXEC has ended the watches already.
-                    items.push(ExecItem::Reply(b"+OK\r\n".to_vec()));
-                    continue;
-                }
-                Run::Connection => {
-                    let mut bytes = Vec::new();
-                    let mut reply = WireReply::new(&mut bytes, session.protocol);
-                    run_on_connection(command, &mut session, &host, &list, &mut reply);
-                    items.push(ExecItem::Reply(bytes));
-                    continue;
-                }
-                Run::Script => {}
-                Run::Node | Run::Container => {
-                    let mut bytes = Vec::new();
-                    let text = format!("ERR {} does not run inside a transaction here", command.name);
-                    WireReply::new(&mut bytes, session.protocol).error(&text);
-                    items.push(ExecItem::Reply(bytes));
-                    continue;
-                }
-            }
-            let command = if session.door == Door::Server { command } else { at_shard_port(command) };
-            items.push(ExecItem::Run { command, db: session.db, arguments });
-        }
-        session.watched.clear();
-        Ok((shard.unwrap_or(ShardId(0)), items, session))
-    }
-
-    fn moved_text(&self, state: &ClientState, key: &[u8], shard: ShardId) -> String {
+    pub(super) fn moved_text(&self, state: &ClientState, key: &[u8], shard: ShardId) -> String {
         let (host, port) = crate::serve::cluster::shard_address(self.node.settings.config(), state, shard);
         format!("MOVED {} {host}:{port}", ringkeep_shards::slots::slot_of(key).0)
     }
 }
-
-const CROSS_SHARD_EXEC: &str = "CROSSSLOT Keys of this transaction don't live in one shard, and transactions over several shards are not there yet";

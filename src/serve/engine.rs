@@ -2,10 +2,12 @@
 //!
 //! The engine performs no I/O. What must be done outside is left in its queues, which the reactor empties every turn.
 
+use crate::observe::CallEnd;
 use crate::resp::WireReply;
 use crate::route::{Gate, SlotMap};
 use crate::runtime::background::Chore;
 use crate::runtime::ring::SocketId;
+use crate::serve::called::{Called, Ended};
 use crate::serve::client::{ClientState, Finish};
 use crate::serve::housekeeping::Save;
 use crate::serve::job::{Job, OwnedCall, Work};
@@ -14,7 +16,7 @@ use crate::serve::message::{Answer, Message, Question, Ticket};
 use crate::serve::node::NodeState;
 use crate::serve::traces::Traces;
 use bytes::Bytes;
-use ringkeep_shards::command::{Admission, Arguments, Command, Door, ReplyMode, Run, at_shard_port};
+use ringkeep_shards::command::{Admission, Arguments, Command, Door, Keys, ReplyMode, Run, at_shard_port};
 use ringkeep_shards::ids::{CoreId, ShardId};
 use ringkeep_shards::keyspace::ColdRange;
 use ringkeep_shards::log::LogWrite;
@@ -74,6 +76,14 @@ pub struct Engine {
     pub(super) saves: Vec<Save>,
     /// CLIENT PAUSE.
     pub(super) pause: Option<super::pause::Pause>,
+    /// WAIT and its like.
+    pub(super) blocked: Vec<super::blocked::Blocked>,
+    /// Scripts that are looked for in other shards.
+    pub(super) searches: super::scripts::Searches,
+    /// MONITOR.
+    pub(super) monitors: super::monitors::Monitors,
+    /// How the command that runs now ended.
+    pub(super) ended: CallEnd,
     pub(super) outputs: Outputs,
     /// Shards that took an input in this turn.
     touched: Vec<usize>,
@@ -113,9 +123,18 @@ impl Engine {
             cold: Slab::new(),
             saves: Vec::new(),
             pause: None,
+            blocked: Vec::new(),
+            searches: super::scripts::Searches::default(),
+            monitors: super::monitors::Monitors::default(),
+            ended: CallEnd::Done,
             outputs: Outputs::default(),
             touched: Vec::new(),
         }
+    }
+
+    /// Where a shard is among this core's.
+    pub(super) fn place_of(&self, shard: ShardId) -> Option<usize> {
+        self.local[usize::from(shard.0)]
     }
 
     /// How many shards the node has.
@@ -157,22 +176,47 @@ impl Engine {
                 if let (Admission::Queued, Door::Shard(_)) = (admission, state.session.door) {
                     self.check_queued(state, list, out, before);
                 }
+                let is_error = out.get(before) == Some(&b'-');
                 self.replied(state, out, start, before, None);
+                if is_error {
+                    self.refused(list);
+                }
                 return true;
             }
         };
         if state.session.door != Door::Server {
             command = at_shard_port(command);
         }
-        let mut reply = WireReply::new(out, state.session.protocol);
+        self.run_admitted(socket, state, command, list, owned, out, start);
+        true
+    }
+
+    /// Runs a command that may run now, or begins to.
+    #[allow(clippy::too_many_arguments, reason = "a request is its parts, borrowed apart")]
+    #[inline]
+    pub(super) fn run_admitted(
+        &mut self,
+        socket: SocketId,
+        state: &mut ClientState,
+        command: &'static Command,
+        list: &[&[u8]],
+        owned: &[(usize, Bytes)],
+        out: &mut Vec<u8>,
+        start: usize,
+    ) {
+        let before = out.len();
+        let begun = self.begin_call(command, before);
         match command.run {
-            Run::Shard(_) => match self.place(state, command, list, &mut reply) {
-                Place::Shard(shard) => self.in_shard(socket, state, command, shard, list, owned, out, start),
-                Place::Refused => self.replied(state, out, start, before, None),
-            },
+            Run::Shard(_) => {
+                let mut reply = WireReply::new(out, state.session.protocol);
+                match self.place(state, command, list, &mut reply) {
+                    Place::Shard(shard) => self.in_shard(socket, state, command, shard, list, owned, out, start),
+                    Place::Refused => self.replied(state, out, start, before, None),
+                }
+            }
             _ => self.elsewhere(socket, state, command, list, owned, out, start),
         }
-        true
+        self.end_call(state, command, list, out.len(), &begun);
     }
 
     /// Runs a command in its shard: at once if that is here.
@@ -200,6 +244,9 @@ impl Engine {
             return;
         };
         state.traffic.count_here();
+        if self.shards[place].hold.keeps_out(Some((self.core, socket))) {
+            return self.wait_for(socket, state, shard, Work::Calls(vec![OwnedCall::new(command, list, owned)]));
+        }
         let db = state.session.db;
         let mut reply = WireReply::new(out, state.session.protocol);
         let arguments = Arguments::with_owned(list, owned);
@@ -255,6 +302,9 @@ impl Engine {
         before: usize,
         gate: Option<Gate>,
     ) {
+        if out.get(before) == Some(&b'-') {
+            self.note_error(&out[before..]);
+        }
         if state.session.reply_mode != ReplyMode::On && !state.session.take_reply_mode() {
             out.truncate(before);
         }
@@ -282,6 +332,7 @@ impl Engine {
             return false;
         }
         let Some(positions) = command.key_positions(list) else { return false };
+        let run = state.run.as_mut().expect("the caller looked");
         for position in positions {
             if self.map.shard_of(list[position]) != run.shard {
                 return false;
@@ -289,6 +340,10 @@ impl Engine {
         }
         state.session.last_command = command.name;
         state.traffic.count_there(self.core_of[usize::from(run.shard.0)]);
+        if self.monitors.is_fed() {
+            self.feed_monitors(state, command, list);
+        }
+        let run = state.run.as_mut().expect("the caller looked");
         run.calls.push(OwnedCall::new(command, list, owned));
         true
     }
@@ -296,7 +351,11 @@ impl Engine {
     /// Sends what was gathered for a foreign shard. Call it when the connection's bytes are used up, or cannot be used.
     pub fn send_run(&mut self, socket: SocketId, state: &mut ClientState) {
         if let Some(run) = state.run.take() {
+            let commands = run.calls.iter().map(|call| call.command).collect();
             self.wait_for(socket, state, run.shard, Work::Calls(run.calls));
+            if let Some(waiting) = &mut state.waiting {
+                waiting.called = Called::Run(commands);
+            }
         }
     }
 
@@ -378,16 +437,23 @@ impl Engine {
     }
 
     /// Runs a job as far as it goes: to its answer, or to a cold value.
-    fn run(&mut self, ticket: Ticket, place: usize, mut job: Job) {
-        match self.work(place, &mut job) {
+    pub(super) fn run(&mut self, ticket: Ticket, place: usize, job: Job) {
+        let Some(job) = self.admit_job(ticket, place, job) else { return };
+        let Some(mut job) = self.with_scripts(ticket, place, job) else { return };
+        self.begin_job();
+        let worked = self.work(place, &mut job);
+        self.end_job(place, &mut job);
+        match worked {
             Ok(watched) => {
+                self.note_slow_calls(&mut job);
                 let answer = match watched {
                     Some(watched) => Answer::Watched(watched),
-                    None => Answer::Reply(std::mem::take(&mut job.replies)),
+                    None => Answer::Reply(std::mem::take(&mut job.replies), std::mem::take(&mut job.ran)),
                 };
+                let gate = self.gate_of_answer(ticket, place, job.gate);
                 match job.lost {
                     Some(fate) => self.answer(ticket, place, answer.in_place_of(fate), port::Gate::OPEN, true),
-                    None => self.answer(ticket, place, answer, job.gate, job.is_one_run()),
+                    None => self.answer(ticket, place, answer, gate, job.is_one_run()),
                 }
             }
             Err(range) => self.park(ticket, place, job, range),
@@ -433,7 +499,7 @@ impl Engine {
                 }
                 Ok(None)
             }
-            Work::Exec { items, watches } => {
+            Work::Exec { items, watches, .. } => {
                 replies.clear();
                 let mut reply = WireReply::new(replies, *protocol);
                 self.step(place, Input::Exec { items, watches, reply: &mut reply });
@@ -453,11 +519,12 @@ impl Engine {
                 self.step(place, Input::Unwatch { watches });
                 Ok(None)
             }
+            Work::Release => panic!("a release is no work for a shard"),
         }
     }
 
     /// An answer leaves when its gate is open; one for this core's own connection takes its gate along.
-    fn answer(&mut self, ticket: Ticket, place: usize, answer: Answer, until: port::Gate, alone: bool) {
+    pub(super) fn answer(&mut self, ticket: Ticket, place: usize, answer: Answer, until: port::Gate, alone: bool) {
         let local = &mut self.shards[place];
         let open = until.is_open(local.open);
         if ticket.core == self.core {
@@ -486,6 +553,10 @@ impl Engine {
         if waiting.serial != ticket.serial {
             return false;
         }
+        let mut answer = answer;
+        if let Answer::Reply(_, ran) = &mut answer {
+            waiting.ran.add(std::mem::take(ran));
+        }
         let slot = &mut waiting.parts[usize::from(ticket.part)];
         assert!(slot.is_none(), "a part is answered once");
         *slot = Some(answer);
@@ -494,7 +565,16 @@ impl Engine {
         if waiting.missing > 0 {
             return false;
         }
-        let waiting = state.waiting.take().expect("it was just looked at");
+        let mut waiting = state.waiting.take().expect("it was just looked at");
+        let ended = Ended::of(&mut waiting);
+        if state.exec.is_some() && !matches!(waiting.finish, Finish::ExecEnd) {
+            self.finish_within_exec(state, waiting, ended);
+            let finished = self.run_exec(socket, state, out, start);
+            if finished {
+                self.exec_called(state);
+            }
+            return finished;
+        }
         let before = out.len();
         let mut gates = waiting.gates.clone();
         if waiting.parts.len() > 1 {
@@ -506,6 +586,7 @@ impl Engine {
             out.truncate(before);
             WireReply::new(out, state.session.protocol).error(error);
         }
+        self.answered_call(state, ended, &out[before..]);
         if !replies {
             out.truncate(before);
         }
@@ -517,10 +598,10 @@ impl Engine {
         true
     }
 
-    fn finish(&mut self, state: &mut ClientState, waiting: super::client::Waiting, out: &mut Vec<u8>) {
+    pub(super) fn finish(&mut self, state: &mut ClientState, waiting: super::client::Waiting, out: &mut Vec<u8>) {
         let parts = waiting.parts.into_iter().map(|part| part.expect("all parts are answered"));
         let encoded = |part: Answer| match part {
-            Answer::Reply(bytes) => bytes,
+            Answer::Reply(bytes, _) => bytes,
             Answer::Watched(_) | Answer::Data(_) => panic!("shards answer with replies"),
         };
         match waiting.finish {
@@ -534,6 +615,11 @@ impl Engine {
                     }
                     out.extend_from_slice(&reply);
                 }
+            }
+            Finish::Piece => parts.for_each(|part| self.finish_piece(state, &encoded(part), out)),
+            Finish::ExecEnd => {
+                self.finish_exec(state, out);
+                self.exec_called(state);
             }
             Finish::Reply => parts.for_each(|part| out.extend_from_slice(&encoded(part))),
             Finish::Join(join) => {
@@ -563,7 +649,7 @@ impl Engine {
                 let data: Vec<Box<dyn Any + Send>> = parts
                     .map(|part| match part {
                         Answer::Data(data) => data,
-                        Answer::Reply(_) | Answer::Watched(_) => panic!("questions are answered with data"),
+                        Answer::Reply(..) | Answer::Watched(_) => panic!("questions are answered with data"),
                     })
                     .collect();
                 finish(self, state, data, out);
@@ -592,6 +678,12 @@ impl Engine {
             // A count of keys that is no count: the handler says so.
             return Place::Shard(ShardId(0));
         };
+        if let Keys::Range { first, step: step @ 2.., .. } = command.keys
+            && (list.len() as i64 - i64::from(first)) % i64::from(step) != 0
+        {
+            // A key lacks its value: the handler says so, whatever keys there are.
+            return Place::Shard(ShardId(0));
+        }
         let door = state.session.door;
         if self.core_of.len() == 1 && door == Door::Server {
             return Place::Shard(ShardId(0));
@@ -676,7 +768,10 @@ impl Engine {
     /// The turn is over: shards that took inputs propose and write what they gathered.
     pub fn end_of_turn(&mut self) {
         while let Some(place) = self.touched.pop() {
-            self.step_end(place);
+            // A shard that is held keeps its batch open, and its mark, until it is free.
+            if !self.shards[place].hold.is_held() {
+                self.step_end(place);
+            }
         }
     }
 
@@ -714,6 +809,11 @@ impl Engine {
         }
         let (ticket, place, job) = self.cold.remove(number as usize);
         self.run(ticket, place, job);
+    }
+
+    /// Whether MONITOR's listeners are to be told something.
+    pub fn has_monitor_lines(&self) -> bool {
+        self.monitors.has_lines()
     }
 
     /// Up to where the gates of a shard of this core are open.

@@ -1,5 +1,6 @@
 //! Work for a shard that cannot be done where the request's bytes are: it owns its arguments.
 
+use crate::serve::called::Ran;
 use bytes::Bytes;
 use ringkeep_shards::command::Command;
 use ringkeep_shards::ids::ShardId;
@@ -39,11 +40,15 @@ pub enum Work {
         items: Vec<ExecItem>,
         /// The keys it watched.
         watches: Vec<WatchedKey>,
+        /// Whether the connection holds the shard from now on, until it releases it.
+        hold: bool,
     },
     /// WATCH.
     Watch(Vec<Vec<u8>>),
     /// The end of watches; nobody waits for the answer.
     Unwatch(Vec<WatchedKey>),
+    /// The end of this connection's hold. It is answered when what it held the shard for is committed.
+    Release,
 }
 
 /// Work for one shard.
@@ -58,8 +63,12 @@ pub struct Job {
     pub work: Work,
     /// How many of its calls are done, when a cold value made it wait.
     pub done: usize,
+    /// Whether other shards were asked for the scripts that it runs.
+    pub scripts_sought: bool,
     /// The replies so far.
     pub replies: Vec<u8>,
+    /// What was found out on the way.
+    pub ran: Ran,
     /// What the replies so far wait for.
     pub gate: Gate,
     /// What became of replies that were lost while it waited.
@@ -74,6 +83,17 @@ impl Job {
 
     /// Work that nothing was done of yet.
     pub fn new(shard: ShardId, db: u8, protocol: Protocol, work: Work) -> Self {
-        Job { shard, db, protocol, work, done: 0, replies: Vec::new(), gate: Gate::OPEN, lost: None }
+        Job {
+            shard,
+            db,
+            protocol,
+            work,
+            done: 0,
+            scripts_sought: false,
+            replies: Vec::new(),
+            ran: Ran::default(),
+            gate: Gate::OPEN,
+            lost: None,
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::runtime::files::ShardFiles;
 use crate::runtime::ring::SocketId;
+use crate::serve::hold::Hold;
 use crate::serve::message::{Answer, Ticket};
 use ringkeep_shards::Shard;
 use ringkeep_shards::ids::ShardId;
@@ -30,6 +31,8 @@ pub struct LocalShard {
     pub files: ShardFiles,
     /// Gates up to this one are open.
     pub open: Gate,
+    /// Whether one connection's EXEC has it to itself.
+    pub hold: Hold,
     /// Whether it took an input in this turn.
     pub touched: bool,
     /// Whether the background knows that the log stands still.
@@ -49,6 +52,7 @@ impl LocalShard {
             open: Gate::OPEN,
             touched: false,
             hurried: false,
+            hold: Hold::default(),
             held: VecDeque::new(),
             spare: Vec::new(),
         }

@@ -4,6 +4,7 @@
 //! runs, some of which may have been committed, is UNKNOWN. With one voter no term ends; a proposal can be refused.
 
 use crate::resp::{Frame, FrameKind};
+use crate::serve::called::Ran;
 use crate::serve::client::ClientState;
 use crate::serve::engine::Engine;
 use crate::serve::local::Gated;
@@ -31,7 +32,7 @@ impl Engine {
         for (_, answer, gate) in &mut self.answers {
             let Some(fate) = gate.filter(|gate| gate.shard == shard).map(|gate| gate.fate(&lost)) else { continue };
             if fate != Fate::Stands {
-                *answer = std::mem::replace(answer, Answer::Reply(Vec::new())).in_place_of(fate);
+                *answer = std::mem::replace(answer, Answer::Reply(Vec::new(), Ran::default())).in_place_of(fate);
                 *gate = None;
             }
         }
@@ -47,7 +48,7 @@ impl Answer {
     /// The errors that stand for the replies of this answer.
     pub(super) fn in_place_of(self, fate: Fate) -> Answer {
         match self {
-            Answer::Reply(replies) => Answer::Reply(errors(&replies, fate)),
+            Answer::Reply(replies, ran) => Answer::Reply(errors(&replies, fate), ran),
             other => other,
         }
     }

@@ -1,7 +1,8 @@
 //! What cores say to each other.
 
-use crate::runtime::connection::{Connections, MovedConnection};
+use crate::runtime::connection::{BufferPool, Connections, MovedConnection};
 use crate::runtime::ring::SocketId;
+use crate::serve::called::Ran;
 use crate::serve::client::Client;
 use crate::serve::engine::Engine;
 use crate::serve::job::Job;
@@ -24,8 +25,8 @@ pub struct Ticket {
 
 /// An answer to a part of a request.
 pub enum Answer {
-    /// Replies, encoded, in the connection's protocol.
-    Reply(Vec<u8>),
+    /// Replies, encoded, in the connection's protocol; and what was found out on the way.
+    Reply(Vec<u8>, Ran),
     /// The numbers of watched keys.
     Watched(Vec<WatchedKey>),
     /// What a question found out.
@@ -44,6 +45,8 @@ pub struct CoreView<'a> {
     pub connections: &'a mut Connections<Client>,
     /// Who asks.
     pub ticket: Ticket,
+    /// Buffers for what connections are sent.
+    pub pool: &'a mut BufferPool,
     /// Connections to be closed after the question.
     pub close: &'a mut Vec<SocketId>,
 }

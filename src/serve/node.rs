@@ -16,7 +16,7 @@ use ringkeep_shards::reply::ReplySink;
 pub struct NodeState {
     /// The settings.
     pub settings: ConfigStore,
-    /// The process's own random name, 40 hexadecimal digits (INFO `run_id`).
+    /// The node's own name, the same after a restart, 40 hexadecimal digits (INFO `run_id`).
     pub run_id: String,
     /// The data directory's name, 40 hexadecimal digits: what the ids of its shards as a cluster's nodes come from.
     pub name: String,
@@ -47,8 +47,16 @@ pub struct CoreCounters {
     pub connections_received: u64,
     /// Connections refused at `maxclients`.
     pub connections_rejected: u64,
-    /// Commands that ran.
-    pub commands_processed: u64,
+    /// Times that bytes were received.
+    pub receives: u64,
+    /// Times that bytes were sent.
+    pub sends: u64,
+    /// Time that the shards' timers took, in microseconds: expiry, mostly.
+    pub expiry_us: u64,
+    /// Messages to other cores.
+    pub mesh_messages: u64,
+    /// Connections closed at their output limit.
+    pub output_limit_closed: u64,
     /// Bytes received.
     pub input_bytes: u64,
     /// Bytes sent.

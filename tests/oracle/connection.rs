@@ -20,7 +20,7 @@ pub fn generate(random: &mut Random, steps: &mut Vec<Step>) {
         9 => request!["BOGUS", value(random), integer(random)],
         10 => request!["CLIENT", random.pick(&["BOGUS", "getname", "NO-EVICT", "UNBLOCK"])],
         11 => request!["COMMAND", "GETKEYS", "MSET", "a", "1", "b", integer(random)],
-        12 => request!["ECHO", random.pick(&["appendonly-none", "bogus*", "dat[a]bases"])],
+        12 => request!["CONFIG", "GET", random.pick(&["appendonly-none", "bogus*", "dat[a]bases"])],
         13 => request!["SET", "k0", value(random)],
         14 => request!["DBSIZE"],
         _ => request!["TIME"],
@@ -161,6 +161,10 @@ CONFIG GET DATABASES
 CONFIG SET
 CONFIG SET databases
 CONFIG SET bogus-setting 1
+CONFIG SET port 1 bogus-setting 2
+CONFIG SET bogus-setting 2 port 1
+CONFIG SET timeout 1 timeout 2 bogus-setting 3
+CONFIG SET dbfilename x bogus-setting 2
 CONFIG SET maxmemory abc
 CONFIG SET timeout -1
 CONFIG SET timeout 0
@@ -220,6 +224,15 @@ WAIT 0 0
 WAIT abc 0
 WAIT 0 abc
 WAIT 0 -1
+WAIT 1 30
+WAIT -1 0
+MULTI
+WAIT 1 0
+EXEC
+WAITAOF 1 0 0
+WAITAOF 2 0 0
+WAITAOF 1 -1 0
+WAITAOF 0 0 0
 SLOWLOG
 SLOWLOG RESET
 SLOWLOG LEN
@@ -233,12 +246,15 @@ LATENCY BOGUS
 LATENCY LATEST
 LATENCY HISTORY
 LATENCY HISTORY none
+LATENCY HISTOGRAM bogus
 LATENCY RESET
 LATENCY HELP
 MODULE LIST
 MODULE BOGUS
 DEBUG
 DEBUG SLEEP
+DEBUG SLEEP 0
+DEBUG SLEEP 0.01
 DEBUG OBJECT missing
 DEBUG SET-ACTIVE-EXPIRE
 SAVE x

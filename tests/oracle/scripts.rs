@@ -202,6 +202,9 @@ EVAL "redis.call = nil" 0
 EVAL "string.x = 1" 0
 EVAL "setmetatable(_G,{})" 0
 EVAL "_G.x = 1" 0
+EVAL "return rawset(_G,'x',1)" 0
+EVAL "local ok, e = pcall(rawset,_G,'x',1) return e" 0
+EVAL "table.insert(redis,1)" 0
 EVAL "return getmetatable('').__index == string" 0
 EVAL "getmetatable('').__index = nil" 0
 

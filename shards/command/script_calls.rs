@@ -1,0 +1,142 @@
+//! What scripts called: counted for INFO, and kept for MONITOR while somebody listens.
+
+use crate::command::command::Command;
+use crate::keyspace::DatabaseIndex;
+
+/// Bytes of calls that are kept for MONITOR until the shell takes them; more are dropped.
+const RECORDED_BYTES_MAX: usize = 16 << 20;
+
+/// How often scripts called one command.
+#[derive(Clone, Copy, Debug)]
+pub struct CallCount {
+    /// The command.
+    pub command: &'static Command,
+    /// Calls.
+    pub calls: u64,
+    /// Those of them that answered with an error of the command.
+    pub failed: u64,
+}
+
+/// A call as MONITOR shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedCall {
+    /// The database.
+    pub db: DatabaseIndex,
+    /// The name and the arguments.
+    pub arguments: Vec<Vec<u8>>,
+}
+
+/// The calls of a shard's scripts. A run that is to be repeated is forgotten.
+#[derive(Default)]
+pub struct ScriptCalls {
+    counts: Vec<CallCount>,
+    /// Where the command that was called last is among `counts`.
+    last: usize,
+    /// The calls since [`ScriptCalls::begin`]: place in `counts`, and whether it failed.
+    run: Vec<(u16, bool)>,
+    records: bool,
+    recorded: Vec<RecordedCall>,
+    recorded_bytes: usize,
+    recorded_before_run: usize,
+}
+
+impl ScriptCalls {
+    /// Whether calls are kept for MONITOR from now on.
+    pub fn record(&mut self, records: bool) {
+        self.records = records;
+        if !records {
+            self.take_recorded();
+        }
+    }
+
+    /// The calls since the last time, in order.
+    pub fn take_recorded(&mut self) -> Vec<RecordedCall> {
+        self.recorded_bytes = 0;
+        self.recorded_before_run = 0;
+        std::mem::take(&mut self.recorded)
+    }
+
+    /// How often each command was called.
+    pub fn counts(&self) -> &[CallCount] {
+        &self.counts
+    }
+
+    /// CONFIG RESETSTAT.
+    pub fn reset(&mut self) {
+        self.counts.clear();
+        self.last = 0;
+    }
+
+    /// A request begins.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        self.run.clear();
+        self.recorded_before_run = self.recorded.len();
+    }
+
+    /// The request is over: its calls count, unless it is going to be repeated.
+    #[inline]
+    pub(crate) fn end(&mut self, counts: bool) {
+        if !counts {
+            self.run.clear();
+            self.recorded.truncate(self.recorded_before_run);
+            return;
+        }
+        for (place, failed) in self.run.drain(..) {
+            let count = &mut self.counts[usize::from(place)];
+            count.calls += 1;
+            count.failed += u64::from(failed);
+        }
+    }
+
+    /// A script calls a command.
+    #[inline]
+    pub(crate) fn called(&mut self, command: &'static Command, db: DatabaseIndex, arguments: &[&[u8]]) {
+        let is_it = |count: &CallCount| std::ptr::eq(count.command, command);
+        if !self.counts.get(self.last).is_some_and(is_it) {
+            self.last = self.counts.iter().position(is_it).unwrap_or_else(|| {
+                self.counts.push(CallCount { command, calls: 0, failed: 0 });
+                self.counts.len() - 1
+            });
+        }
+        self.run.push((self.last as u16, false));
+        if self.records && self.recorded_bytes < RECORDED_BYTES_MAX {
+            self.recorded_bytes += arguments.iter().map(|argument| argument.len()).sum::<usize>();
+            let arguments = arguments.iter().map(|argument| argument.to_vec()).collect();
+            self.recorded.push(RecordedCall { db, arguments });
+        }
+    }
+
+    /// The command that was called last answered with an error.
+    pub(crate) fn failed(&mut self) {
+        if let Some((_, failed)) = self.run.last_mut() {
+            *failed = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::table::find;
+
+    #[test]
+    fn a_repeated_run_counts_once() {
+        let (get, set) = (find(b"get").unwrap(), find(b"set").unwrap());
+        let mut calls = ScriptCalls::default();
+        calls.record(true);
+        for counts in [false, true] {
+            calls.begin();
+            calls.called(get, 0, &[b"get", b"k"]);
+            calls.called(set, 1, &[b"set", b"k"]);
+            calls.failed();
+            calls.called(get, 1, &[b"get", b"k"]);
+            calls.end(counts);
+        }
+        let counts: Vec<_> =
+            calls.counts().iter().map(|count| (count.command.name, count.calls, count.failed)).collect();
+        assert_eq!(counts, [("get", 2, 0), ("set", 1, 1)]);
+        assert_eq!(calls.take_recorded().len(), 3);
+        assert!(calls.take_recorded().is_empty());
+    }
+}
