@@ -27,7 +27,7 @@ use ringkeep_shards::command::{Door, Session};
 use ringkeep_shards::ids::{ClientId, CoreId, ShardId};
 use ringkeep_shards::log::LogConfig;
 use ringkeep_shards::port::Gate;
-use ringkeep_shards::script::ScriptLimits;
+use ringkeep_shards::script::{ScriptLimits, proves_hooks_fire_in_compiled_loops};
 use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
 use std::error::Error;
 use std::net::SocketAddr;
@@ -48,6 +48,8 @@ struct Plan {
     addresses: Vec<SocketAddr>,
     core_of: Vec<CoreId>,
     run_id: String,
+    /// Whether scripts are compiled.
+    jit: bool,
     started_unix_ms: u64,
     clients: Arc<AtomicU64>,
     connected: Arc<AtomicUsize>,
@@ -104,6 +106,7 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
         addresses,
         core_of: (0..identity.shards).map(|shard| CoreId(shard % cores as u16)).collect(),
         run_id: (0..3).map(|_| format!("{:016x}", entropy.next_u64())).collect::<String>()[..40].to_owned(),
+        jit: jit_can_be_stopped(),
         started_unix_ms: started.as_millis() as u64,
         clients: Arc::new(AtomicU64::new(1)),
         connected: Arc::new(AtomicUsize::new(0)),
@@ -119,6 +122,18 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
     node.join()?;
     log_line::notice("stopped; everything owed was sent and is on disk");
     Ok(())
+}
+
+/// Whether this build stops a loop that LuaJIT has compiled. One that does not runs scripts without the JIT.
+fn jit_can_be_stopped() -> bool {
+    let stops = proves_hooks_fire_in_compiled_loops();
+    if !stops {
+        log_line::warning(
+            "this build cannot stop a loop that LuaJIT has compiled, so scripts run uncompiled: build it with \
+             -DLUAJIT_ENABLE_CHECKHOOK, which a CFLAGS in the environment or `cargo install` leaves out",
+        );
+    }
+    stops
 }
 
 /// Probes an address. The kernel lets go of a killed server's listeners a moment after its process: that moment is waited for.
@@ -215,6 +230,7 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
     let node = NodeState {
         settings: plan.settings.clone(),
         run_id: plan.run_id.clone(),
+        name: format!("{:040x}", plan.identity.incarnation),
         started_unix_ms: plan.started_unix_ms,
         stop: plan.stop.clone(),
         counters: CoreCounters::default(),
@@ -240,23 +256,28 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
         make_client,
     );
     reactor.begin().await;
-    // Nobody is served before every shard serves: a core may be asked for any of them.
-    let last = plan.starting.fetch_sub(1, Ordering::SeqCst) == 1;
-    while plan.starting.load(Ordering::SeqCst) > 0 && !plan.stop.is_requested() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    // Who reaches any port reaches all of them, or waits in their queues: the shards' are there before the server's own.
     let backlog = config.tcp_backlog;
-    for &address in &plan.addresses {
-        let listener = listen(address, Sharing::EveryCore, backlog).map_err(|error| error.to_string())?;
-        reactor.listen(listener, Door::Server);
-    }
+    let mut shard_listeners = Vec::new();
     for (shard, _) in plan.core_of.iter().enumerate().filter(|(_, owner)| **owner == core) {
         let shard = ShardId(shard as u16);
         let Some(port) = config.shard_port(shard) else { continue };
         for address in bound(config, port)? {
             let listener = listen(address, Sharing::One, backlog).map_err(|error| error.to_string())?;
-            reactor.listen(listener, Door::Shard(shard));
+            shard_listeners.push((listener, shard));
         }
+    }
+    // Nobody is served before every shard serves: a core may be asked for any of them.
+    let last = plan.starting.fetch_sub(1, Ordering::SeqCst) == 1;
+    while plan.starting.load(Ordering::SeqCst) > 0 && !plan.stop.is_requested() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for &address in &plan.addresses {
+        let listener = listen(address, Sharing::EveryCore, backlog).map_err(|error| error.to_string())?;
+        reactor.listen(listener, Door::Server);
+    }
+    for (listener, shard) in shard_listeners {
+        reactor.listen(listener, Door::Shard(shard));
     }
     if last {
         for address in &plan.addresses {
@@ -326,7 +347,8 @@ fn open_shard(shard: ShardId, plan: &Plan, entropy: &mut Entropy) -> Result<Loca
     for open in files.segments() {
         open.map.populate().map_err(|error| said(&error))?;
     }
-    let shard_config = shard_config(config, shard, plan.identity.shards, entropy.next_u64());
+    let mut shard_config = shard_config(config, shard, plan.identity.shards, entropy.next_u64());
+    shard_config.script.jit = plan.jit;
     let open = OpenConfig {
         identity: plan.identity.log(shard),
         log: LogConfig { segment_bytes: config.log.segment_bytes, block_bytes: plan.disk.block_bytes },

@@ -46,6 +46,7 @@ impl TestNode {
             let node = NodeState {
                 settings: settings.clone(),
                 run_id: "a".repeat(40),
+                name: "b".repeat(40),
                 started_unix_ms: 1000,
                 stop: stop.clone(),
                 counters: CoreCounters::default(),

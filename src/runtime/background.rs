@@ -10,6 +10,7 @@ use crate::runtime::doorbell::Doorbell;
 use crate::runtime::files::NewSegment;
 use crate::runtime::map::SegmentMap;
 use crate::runtime::segment_files::{SegmentFiles, UnfinishedFile};
+use crate::runtime::segment_lock::open_locked;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use ringkeep_shards::ids::SegmentId;
 use ringkeep_shards::log::{CheckpointChunk, SegmentRole};
@@ -276,7 +277,7 @@ fn finish_segment(making: Making) -> io::Result<NewSegment> {
 }
 
 fn open_segment(files: &SegmentFiles, segment: SegmentId, bytes: u64) -> io::Result<NewSegment> {
-    Ok(NewSegment { segment, bytes, file: files.open_log(segment)?, map: files.map(segment, SegmentRole::Log)? })
+    Ok(NewSegment { segment, bytes, file: open_locked(files, segment)?, map: files.map(segment, SegmentRole::Log)? })
 }
 
 /// Holds a writer to a rate: says how long it is ahead of it.
@@ -337,6 +338,8 @@ mod tests {
         ask(Chore::Hurry);
         let Done::Segment(new) = wait(&replies) else { panic!("a segment") };
         assert_eq!((new.segment, new.bytes, new.map.len()), (SegmentId(1), 4 << 20, 4 << 20));
+        // A shard lets go of a file before it is to serve again.
+        drop(new);
         ask(Chore::Segment { wanted: wanted(2, Some(1)), urgent: true });
         let Done::Segment(new) = wait(&replies) else { panic!("a segment") };
         assert_eq!(new.segment, SegmentId(2));

@@ -2,6 +2,7 @@
 
 use crate::runtime::map::SegmentMap;
 use crate::runtime::segment_files::SegmentFiles;
+use crate::runtime::segment_lock::open_locked;
 use ringkeep_shards::FoundFile;
 use ringkeep_shards::ids::SegmentId;
 use ringkeep_shards::keyspace::{ColdRange, Segments};
@@ -51,7 +52,7 @@ impl ShardFiles {
         for file in files.list()? {
             let map = Arc::new(files.map(file.segment, file.role)?);
             let open = match file.role {
-                SegmentRole::Log => Some(Rc::new(files.open_log(file.segment)?)),
+                SegmentRole::Log => Some(Rc::new(open_locked(&files, file.segment)?)),
                 SegmentRole::Checkpoint => None,
             };
             segments.insert(file.segment, OpenSegment { role: file.role, file: open, map });

@@ -11,7 +11,7 @@ use crate::log_line;
 use crate::resp::Decoded;
 use crate::runtime::background;
 use crate::runtime::clock::Clock;
-use crate::runtime::connection::{BufferPool, Connection, Connections};
+use crate::runtime::connection::{BufferPool, Connection, Connections, OUTPUT_AHEAD_BYTES_MAX};
 use crate::runtime::files::ShardFiles;
 use crate::runtime::map::SegmentMap;
 use crate::runtime::mesh::Mesh;
@@ -32,6 +32,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+mod moving;
+mod stopping;
 
 /// How often timers are looked at while something waits for one.
 const TIMER: Duration = Duration::from_millis(100);
@@ -66,6 +69,8 @@ pub struct Reactor {
     background_replies: crossbeam::channel::Receiver<background::Reply>,
     stop: StopRequest,
     timer_due_us: u64,
+    moves: moving::Moves,
+    stopping: Option<stopping::Stopping>,
     disk_looked_at_us: u64,
     /// Connections of the whole node.
     connected: Arc<AtomicUsize>,
@@ -113,6 +118,8 @@ impl Reactor {
             background_replies,
             stop,
             timer_due_us: 0,
+            moves: moving::Moves::default(),
+            stopping: None,
             disk_looked_at_us: 0,
             connected,
             make_client,
@@ -141,10 +148,8 @@ impl Reactor {
         loop {
             self.turn().await;
             if self.stop.is_requested() {
-                for (listener, _) in self.doors.drain(..) {
-                    self.ring.stop_listening(listener);
-                }
-                if self.stopped() {
+                self.begin_stop();
+                if self.has_stopped() {
                     return;
                 }
             }
@@ -162,6 +167,7 @@ impl Reactor {
             self.completed(completion);
         }
         self.receive_messages();
+        self.take_moves();
         self.take_background();
         self.tick_timers();
         for place in 0..self.engine.shards.len() {
@@ -177,6 +183,12 @@ impl Reactor {
         let pause_left = self.engine.pause_left_us().map(Duration::from_micros);
         if self.engine.shards.iter().any(|local| local.shard.wants_turn()) {
             return Sleep::AtMost(Duration::ZERO);
+        }
+        if self.stopping.is_some() {
+            return Sleep::AtMost(stopping::STOP_TIMER);
+        }
+        if self.moves.has_departures() {
+            return Sleep::AtMost(moving::DEPARTURE_TIMER);
         }
         if self.cold.outstanding() > 0 {
             return Sleep::AtMost(Duration::from_millis(1));
@@ -198,7 +210,11 @@ impl Reactor {
                 self.engine.node.counters.output_bytes += buffer.len() as u64;
                 if let Some(connection) = self.connections.get_mut(socket) {
                     connection.sent(buffer, now_us, &mut self.pool);
+                    let was_full = connection.is_full;
                     self.flush(socket);
+                    if was_full {
+                        self.resume(socket);
+                    }
                 }
             }
             Completion::LogWritten { token, buffer, result } => {
@@ -215,8 +231,8 @@ impl Reactor {
                 if let Some(connection) = self.connections.get_mut(socket) {
                     // What was asked before the end is answered; half a request is nothing.
                     connection.client.state.ended = true;
-                    connection.client.state.session.closing = true;
-                    self.flush(socket);
+                    self.moves.call_off(socket);
+                    self.resume(socket);
                 }
             }
             Completion::SendFailed { socket, .. } => self.leave(socket),
@@ -238,6 +254,9 @@ impl Reactor {
 
     fn accepted(&mut self, listener: ListenerId, socket: OwnedFd) {
         let door = self.doors.iter().find(|(id, _)| *id == listener).map_or(Door::Server, |(_, door)| *door);
+        if self.stopping.is_some() {
+            return;
+        }
         self.engine.node.counters.connections_received += 1;
         let peer = super::listen::peer_address(&socket).ok();
         if let Some(text) = self.refusal(peer) {
@@ -288,7 +307,8 @@ impl Reactor {
         connection.note_received(bytes.len(), now_us);
         self.engine.node.counters.input_bytes += bytes.len() as u64;
         let state = &connection.client.state;
-        if state.waiting.is_some() || state.session.closing {
+        let departs = self.moves.is_departing(socket);
+        if state.waiting.is_some() || state.session.closing || connection.is_full || departs {
             if !state.session.closing {
                 connection.keep(bytes, &mut self.pool);
                 if connection.undecoded().len() > HELD_BACK_BYTES_MAX && !connection.client.state.paused {
@@ -308,9 +328,9 @@ impl Reactor {
         self.flush(socket);
     }
 
-    /// Drops a connection that holds more than it may.
-    fn check_bounds(&mut self, socket: SocketId) {
-        let Some(connection) = self.connections.get_mut(socket) else { return };
+    /// Drops a connection that holds more than it may; whether it did.
+    fn check_bounds(&mut self, socket: SocketId) -> bool {
+        let Some(connection) = self.connections.get_mut(socket) else { return false };
         let query = (connection.undecoded().len() + connection.client.decoder.held_bytes()) as u64;
         if query > self.engine.node.settings.config().query_buffer_bytes_max {
             connection.client.state.overrun = Some(Overrun::Query);
@@ -319,7 +339,7 @@ impl Reactor {
         if unsent > self.engine.node.output_bytes_max() {
             connection.client.state.overrun = Some(Overrun::Output);
         }
-        let Some(overrun) = connection.client.state.overrun else { return };
+        let Some(overrun) = connection.client.state.overrun else { return false };
         let state = &connection.client.state;
         let peer = state.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
         let id = state.session.id;
@@ -333,6 +353,7 @@ impl Reactor {
             )),
         }
         self.leave(socket);
+        true
     }
 
     /// Closes connections that were silent for longer than `timeout`.
@@ -374,10 +395,15 @@ impl Reactor {
             assert!(ran, "nothing is gathered when a request was deferred");
         }
         let mut used = 0;
+        let mut is_full = false;
         let output_bytes_max = engine.node.output_bytes_max();
         while state.waiting.is_none() && !state.session.closing && used < input.len() {
             if out.len() - start > output_bytes_max {
                 state.overrun = Some(Overrun::Output);
+                break;
+            }
+            is_full = out.len() - start > OUTPUT_AHEAD_BYTES_MAX;
+            if is_full {
                 break;
             }
             match decoder.next(&input[used..]) {
@@ -410,6 +436,7 @@ impl Reactor {
         if out.len() - start > output_bytes_max {
             state.overrun = Some(Overrun::Output);
         }
+        connection.is_full = is_full;
         used
     }
 
@@ -483,7 +510,11 @@ impl Reactor {
 
     fn receive_messages(&mut self) {
         let engine = &mut self.engine;
-        self.mesh.receive(|_, message| engine.received(message));
+        let moves = &mut self.moves;
+        self.mesh.receive(|from, message| match message {
+            Message::Moving(said) => moves.hear(from, said),
+            message => engine.received(message),
+        });
     }
 
     fn take_background(&mut self) {
@@ -529,6 +560,7 @@ impl Reactor {
         for (ticket, question) in std::mem::take(&mut self.engine.questions) {
             let (engine, connections) = (&mut self.engine, &mut self.connections);
             let mut view = CoreView { engine, connections, ticket, close: &mut close };
+            view.engine.traces.question_put(ticket.core);
             let Some(answer) = question(&mut view) else { continue };
             let answer = Answer::Data(answer);
             if ticket.core == self.engine.core {
@@ -544,6 +576,7 @@ impl Reactor {
 
     /// Ends the turn: shards write, answers reach their connections, bytes leave.
     fn finish_turn(&mut self) {
+        self.depart();
         loop {
             self.put_questions();
             while let Some((ticket, answer, gate)) = self.engine.answers.pop_front() {
@@ -562,6 +595,7 @@ impl Reactor {
             };
             self.resume(socket);
         }
+        self.settle_moves();
         self.engine.end_of_turn();
         for (place, mut write) in self.engine.writes.drain(..) {
             let file = self.engine.shards[place].files.segment(write.segment).expect("the log writes to its segments");
@@ -597,24 +631,28 @@ impl Reactor {
 
     /// A connection's request is finished: what was held back behind it runs.
     fn resume(&mut self, socket: SocketId) {
+        if !self.ring.is_open(socket) {
+            return;
+        }
         let Some(connection) = self.connections.get_mut(socket) else { return };
         if connection.client.state.waiting.is_none() {
+            if self.check_bounds(socket) || self.moves.is_departing(socket) || self.begin_departure(socket) {
+                return self.flush(socket);
+            }
+            let Some(connection) = self.connections.get_mut(socket) else { return };
             if !connection.undecoded().is_empty() || connection.client.state.deferred.is_some() {
                 self.decode_kept(socket);
             }
             let Some(connection) = self.connections.get_mut(socket) else { return };
             let state = &mut connection.client.state;
-            if state.paused && state.waiting.is_none() {
-                state.paused = false;
-                self.ring.receive(socket);
+            if state.waiting.is_none() {
+                state.session.closing |= state.ended && !connection.is_full;
+                if state.paused && !connection.is_full {
+                    state.paused = false;
+                    self.ring.receive(socket);
+                }
             }
         }
         self.flush(socket);
-    }
-
-    /// Whether nothing is owed any more.
-    fn stopped(&mut self) -> bool {
-        self.writing.iter().all(Option::is_none)
-            && self.connections.iter_mut().all(|connection| connection.is_flushed())
     }
 }

@@ -5,8 +5,9 @@ use crate::route::{Gate, Join, OutputQueue};
 use crate::serve::engine::Engine;
 use crate::serve::job::OwnedCall;
 use crate::serve::message::Answer;
+pub use crate::serve::traffic::Traffic;
 use ringkeep_shards::command::Session;
-use ringkeep_shards::ids::{CoreId, ShardId};
+use ringkeep_shards::ids::ShardId;
 use ringkeep_shards::lost::Fate;
 use ringkeep_shards::port;
 use smallvec::SmallVec;
@@ -51,7 +52,7 @@ pub struct ClientState {
     pub shard_port_first: Option<u16>,
     /// When it was made, on the node's monotonic clock.
     pub since_us: u64,
-    /// Commands that ran since the connection was last looked at for a move, and how many of them each core's shards served.
+    /// Which cores its commands are for.
     pub traffic: Traffic,
 }
 
@@ -62,17 +63,6 @@ pub enum Overrun {
     Query,
     /// Bytes of replies that the client does not read.
     Output,
-}
-
-/// Which core a connection's commands are for.
-#[derive(Default, Clone, Copy, Debug)]
-pub struct Traffic {
-    /// Commands for shards of the core that holds the connection.
-    pub here: u32,
-    /// Commands for shards of one other core.
-    pub there: u32,
-    /// That core.
-    pub other: CoreId,
 }
 
 /// Commands for one foreign shard.

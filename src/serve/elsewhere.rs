@@ -9,7 +9,9 @@ use crate::serve::host::Host;
 use crate::serve::job::{Job, OwnedCall, Work};
 use crate::serve::message::Ticket;
 use bytes::Bytes;
-use ringkeep_shards::command::{CLUSTER_DISABLED, Command, Cursor, Door, Join, Keys, Run, run_on_connection};
+use ringkeep_shards::command::{
+    CLUSTER_DISABLED, Command, Cursor, Door, Join, Keys, Run, at_shard_port, run_on_connection,
+};
 use ringkeep_shards::ids::ShardId;
 use ringkeep_shards::port::ExecItem;
 use ringkeep_shards::reply::ReplySink;
@@ -267,6 +269,7 @@ impl Engine {
                 self.replied(state, out, start, before, None);
             }
             Ok((shard, items, session)) => {
+                self.count_traffic(state, shard);
                 let watches = std::mem::take(&mut state.session.watched).into_iter().map(|(_, key)| key).collect();
                 let job = Job::new(shard, state.session.db, state.session.protocol, Work::Exec { items, watches });
                 let serial = state.wait(1, Finish::Exec(Box::new(session)));
@@ -343,6 +346,7 @@ impl Engine {
                     continue;
                 }
             }
+            let command = if session.door == Door::Server { command } else { at_shard_port(command) };
             items.push(ExecItem::Run { command, db: session.db, arguments });
         }
         session.watched.clear();

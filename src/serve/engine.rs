@@ -12,8 +12,9 @@ use crate::serve::job::{Job, OwnedCall, Work};
 use crate::serve::local::{Gated, LocalShard};
 use crate::serve::message::{Answer, Message, Question, Ticket};
 use crate::serve::node::NodeState;
+use crate::serve::traces::Traces;
 use bytes::Bytes;
-use ringkeep_shards::command::{Admission, Arguments, Command, Door, ReplyMode, Run};
+use ringkeep_shards::command::{Admission, Arguments, Command, Door, ReplyMode, Run, at_shard_port};
 use ringkeep_shards::ids::{CoreId, ShardId};
 use ringkeep_shards::keyspace::ColdRange;
 use ringkeep_shards::log::LogWrite;
@@ -57,6 +58,8 @@ pub struct Engine {
     pub answers: VecDeque<(Ticket, Answer, Option<Gate>)>,
     /// Questions to this core, to be put by the reactor.
     pub questions: Vec<(Ticket, Question)>,
+    /// Connections that left this core a moment ago.
+    pub traces: Traces,
     /// The node, as this core sees it: settings, counters, slow log.
     pub node: NodeState,
     /// Log writes to be made, with the shard's place.
@@ -102,6 +105,7 @@ impl Engine {
             lost: Vec::new(),
             answers: VecDeque::new(),
             questions: Vec::new(),
+            traces: Traces::default(),
             node,
             writes: Vec::new(),
             populate: Vec::new(),
@@ -146,10 +150,21 @@ impl Engine {
         }
         let before = out.len();
         let mut reply = WireReply::new(out, state.session.protocol);
-        let Admission::Run(command) = state.session.admit(list, &mut reply) else {
-            self.replied(state, out, start, before, None);
-            return true;
+        let admission = state.session.admit(list, &mut reply);
+        let mut command = match admission {
+            Admission::Run(command) => command,
+            Admission::Queued | Admission::Refused => {
+                if let (Admission::Queued, Door::Shard(_)) = (admission, state.session.door) {
+                    self.check_queued(state, list, out, before);
+                }
+                self.replied(state, out, start, before, None);
+                return true;
+            }
         };
+        if state.session.door != Door::Server {
+            command = at_shard_port(command);
+        }
+        let mut reply = WireReply::new(out, state.session.protocol);
         match command.run {
             Run::Shard(_) => match self.place(state, command, list, &mut reply) {
                 Place::Shard(shard) => self.in_shard(socket, state, command, shard, list, owned, out, start),
@@ -176,7 +191,7 @@ impl Engine {
     ) {
         let before = out.len();
         let Some(place) = self.local[usize::from(shard.0)] else {
-            state.traffic.count_there(self.core_of[usize::from(shard.0)]);
+            self.count_traffic(state, shard);
             if state.session.reply_mode == ReplyMode::On {
                 state.run = Some(super::client::Run { shard, calls: vec![OwnedCall::new(command, list, owned)] });
             } else {
@@ -184,7 +199,7 @@ impl Engine {
             }
             return;
         };
-        state.traffic.here += 1;
+        state.traffic.count_here();
         let db = state.session.db;
         let mut reply = WireReply::new(out, state.session.protocol);
         let arguments = Arguments::with_owned(list, owned);
@@ -204,6 +219,15 @@ impl Engine {
                 self.park(ticket, place, job, range);
             }
             Outcome::NotServing | Outcome::None => self.replied(state, out, start, before, None),
+        }
+    }
+
+    /// Counts a command for the shard's core.
+    #[inline]
+    pub(super) fn count_traffic(&self, state: &mut ClientState, shard: ShardId) {
+        match self.core_of[usize::from(shard.0)] {
+            core if core == self.core => state.traffic.count_here(),
+            core => state.traffic.count_there(core),
         }
     }
 
@@ -264,7 +288,7 @@ impl Engine {
             }
         }
         state.session.last_command = command.name;
-        state.traffic.there += 1;
+        state.traffic.count_there(self.core_of[usize::from(run.shard.0)]);
         run.calls.push(OwnedCall::new(command, list, owned));
         true
     }
@@ -340,7 +364,7 @@ impl Engine {
         }
     }
 
-    /// A message from another core. A moved connection is the reactor's business.
+    /// A message from another core. Connections that move are the reactor's business.
     pub fn received(&mut self, message: Message) {
         match message {
             Message::Job(ticket, job) => {
@@ -349,7 +373,7 @@ impl Engine {
             }
             Message::Ask(ticket, question) => self.questions.push((ticket, question)),
             Message::Answer(ticket, answer) => self.answers.push_back((ticket, answer, None)),
-            Message::Moved(_) => panic!("the reactor adopts connections"),
+            Message::Moving(_) => panic!("the reactor moves connections"),
         }
     }
 
@@ -378,7 +402,12 @@ impl Engine {
         let Job { db, protocol, work, done, replies, gate, .. } = job;
         match work {
             Work::Calls(calls) => {
+                let output_bytes_max = self.node.output_bytes_max();
                 for call in &calls[*done..] {
+                    // The connection is closed for what it got already: no more is made for it.
+                    if replies.len() > output_bytes_max {
+                        break;
+                    }
                     let list: smallvec::SmallVec<[&[u8]; 8]> = call.arguments.iter().map(|bytes| &bytes[..]).collect();
                     let owned: smallvec::SmallVec<[(usize, Bytes); 2]> = call
                         .arguments
@@ -702,13 +731,3 @@ impl Engine {
 
 const CROSS_SHARD: &str =
     "CROSSSLOT Keys in request don't live in one shard, and transactions over several shards are not there yet";
-
-impl super::client::Traffic {
-    fn count_there(&mut self, core: CoreId) {
-        if self.other != core {
-            self.there = 0;
-            self.other = core;
-        }
-        self.there += 1;
-    }
-}

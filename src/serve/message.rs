@@ -5,7 +5,7 @@ use crate::runtime::ring::SocketId;
 use crate::serve::client::Client;
 use crate::serve::engine::Engine;
 use crate::serve::job::Job;
-use ringkeep_shards::ids::CoreId;
+use ringkeep_shards::ids::{ClientId, CoreId};
 use ringkeep_shards::port::WatchedKey;
 use std::any::Any;
 
@@ -56,6 +56,18 @@ pub enum Message {
     Ask(Ticket, Question),
     /// The answer to either; its gates are open.
     Answer(Ticket, Answer),
-    /// A connection that goes to live there.
-    Moved(Box<MovedConnection<Client>>),
+    /// About a connection that moves.
+    Moving(Moving),
+}
+
+/// What two cores say to each other about a connection that moves from one to the other; see `runtime::reactor::moving`.
+pub enum Moving {
+    /// It goes to live at the receiver.
+    Arrives(Box<MovedConnection<Client>>),
+    /// It lives at the sender, which was put so many questions of each core before.
+    Arrived(ClientId, Vec<u64>),
+    /// The sender has forgotten it: it may move again.
+    Settled(ClientId),
+    /// It was killed while it moved to the receiver.
+    Close(ClientId),
 }

@@ -1,11 +1,11 @@
 //! Requests between connections and shards: where each one runs, what waits for what. No sockets, no files.
 
 pub mod client;
-mod clients;
+pub(crate) mod clients;
 mod cluster;
 mod elsewhere;
 pub mod engine;
-mod host;
+pub(crate) mod host;
 mod housekeeping;
 pub mod job;
 pub mod local;
@@ -13,3 +13,5 @@ mod lost;
 pub mod message;
 pub mod node;
 mod pause;
+pub mod traces;
+pub mod traffic;

@@ -16,8 +16,10 @@ use ringkeep_shards::reply::ReplySink;
 pub struct NodeState {
     /// The settings.
     pub settings: ConfigStore,
-    /// The node's own random name, 40 hexadecimal digits (INFO `run_id`).
+    /// The process's own random name, 40 hexadecimal digits (INFO `run_id`).
     pub run_id: String,
+    /// The data directory's name, 40 hexadecimal digits: what the ids of its shards as a cluster's nodes come from.
+    pub name: String,
     /// When the process started, in Unix milliseconds.
     pub started_unix_ms: u64,
     /// Stops the process.

@@ -10,8 +10,11 @@ mod authentication;
 mod clients;
 mod lifecycle;
 mod limits;
+mod moving;
 mod protocol;
+mod shard_ports;
 mod shards;
+mod stopping;
 
 use common::{ServerOptions, reference_binary};
 
