@@ -119,7 +119,12 @@ impl Client {
         let room = self.received.len().clamp(16 << 10, 64 << 20);
         let filled = self.received.len();
         self.received.resize(filled + room, 0);
-        let result = self.stream.read(&mut self.received[filled..]);
+        let result = loop {
+            match self.stream.read(&mut self.received[filled..]) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                result => break result,
+            }
+        };
         self.received.truncate(filled + *result.as_ref().unwrap_or(&0));
         result
     }
