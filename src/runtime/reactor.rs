@@ -269,10 +269,10 @@ impl Reactor {
 
     /// A connection is gone: its watches end, and it is closed.
     fn leave(&mut self, socket: SocketId) {
-        if let Some(connection) = self.connections.get_mut(socket) {
-            if self.engine.lets_go(socket, &mut connection.client.state) {
-                self.ring.close(socket);
-            }
+        if let Some(connection) = self.connections.get_mut(socket)
+            && self.engine.lets_go(socket, &mut connection.client.state)
+        {
+            self.ring.close(socket);
         }
     }
 

@@ -40,7 +40,7 @@ impl Engine {
             _ => return false,
         };
         // Within EXEC nothing waits.
-        if state.exec.is_some() || !canonical_integer(replicas).is_some_and(|count| count > 0) {
+        if state.exec.is_some() || canonical_integer(replicas).is_none_or(|count| count <= 0) {
             return false;
         }
         let Ok(timeout) = timeout_ms(timeout) else { return false };
