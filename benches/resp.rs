@@ -3,6 +3,7 @@
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ringkeep::resp::{Arguments, Decoded, Decoder, WireReply};
 use ringkeep_shards::ids::{Batch, ShardId};
+use ringkeep_shards::port;
 use ringkeep_shards::reply::{Protocol, ReplySink};
 use std::hint::black_box;
 
@@ -119,12 +120,13 @@ fn gates(criterion: &mut Criterion) {
         let mut batch = 0;
         bencher.iter(|| {
             batch += 1;
-            let gate = Gate { shard: ShardId(0), batch: Batch(batch) };
+            let until = port::Gate { batch: Batch(batch), fence: 0 };
+            let gate = Gate { shard: ShardId(0), until, alone: true };
             for reply in 1..=16 {
                 queue.mark(reply * 5, Some(gate));
             }
-            assert_eq!(queue.releasable(&|_| Batch(batch - 1)), 0);
-            let open = queue.releasable(&|_| Batch(batch));
+            assert_eq!(queue.releasable(&|_| port::Gate { batch: Batch(batch - 1), fence: 0 }), 0);
+            let open = queue.releasable(&|_| until);
             queue.released(black_box(open));
         });
     });

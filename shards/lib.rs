@@ -3,19 +3,28 @@
 //! Nothing here knows a runtime, a socket, a file or a clock: time, entropy and the completions of I/O are inputs, what must
 //! be done outside is an output.
 
+mod backlog;
+mod checkpoint;
+#[cfg(test)]
+mod checkpoint_tests;
 pub mod command;
 pub mod glob;
 pub mod group;
+mod housekeeping;
 pub mod ids;
 pub mod keyspace;
 pub mod log;
+pub mod lost;
+mod member;
 mod open;
 pub mod port;
 pub mod reply;
 pub mod script;
 mod shard;
+mod shortage;
 pub mod slots;
 mod transaction;
 
-pub use open::{OpenConfig, OpenError, Opened, open_lone};
-pub use shard::{Shard, ShardConfig};
+pub use member::{MemberStart, open_member};
+pub use open::{FIRST_SEGMENT, FoundFile, OpenConfig, OpenError, Opened, open_lone};
+pub use shard::{Shard, ShardConfig, ShardStart};

@@ -3,12 +3,18 @@
 use crate::group::{ConfState, Entry, EntryType, Group, GroupStart, HardState, decode_hard_state};
 use crate::ids::{LogIndex, SegmentId, Term};
 use crate::keyspace::{Keyspace, Segments};
-use crate::log::{LogConfig, LogEvent, LogIdentity, LogStart, LogWriter, Recovered, RecoveryError, recover};
-use crate::shard::{Shard, ShardConfig, apply_entry};
+use crate::log::{
+    CheckpointReferences, LogConfig, LogEvent, LogIdentity, LogStart, LogWriter, Recovered, RecoveryError, SegmentRole,
+    newest_checkpoint, recover,
+};
+use crate::shard::{Shard, ShardConfig, ShardStart, apply_entry};
 use std::fmt;
 
 /// This member's number in a group of one.
 const LONE_NODE: u64 = 1;
+
+/// The number of a shard's first segment: where its log begins before there is a checkpoint.
+pub const FIRST_SEGMENT: SegmentId = SegmentId(1);
 
 /// Why a shard cannot be opened.
 #[derive(Debug)]
@@ -50,25 +56,42 @@ pub struct OpenConfig {
     pub large_bytes_min: usize,
 }
 
-/// Opens a shard whose group has one voter, from its segments.
+/// A file of the shard's directory.
+#[derive(Clone, Copy, Debug)]
+pub struct FoundFile<'a> {
+    /// Its number.
+    pub segment: SegmentId,
+    /// What it is for.
+    pub role: SegmentRole,
+    /// What it holds.
+    pub bytes: &'a [u8],
+}
+
+/// Opens a shard whose group has one voter, from its files: the newest checkpoint, then the log behind it.
 ///
 /// # Errors
 /// [`OpenError`], with the place.
+///
+/// # Panics
+/// When the files are not sorted by number.
 pub fn open_lone(
     config: ShardConfig,
     open: OpenConfig,
-    bytes: &[(SegmentId, &[u8])],
+    files: &[FoundFile<'_>],
     segments: &dyn Segments,
-    next_segment: SegmentId,
 ) -> Result<Opened, OpenError> {
     let mut keyspace = Keyspace::new(open.hash_seed, open.large_bytes_min);
-    let start = LogStart::empty(SegmentId(1));
-    let mut applied = (LogIndex(0), Term(0));
+    let (start, _) = load_newest(open.identity, files, &mut keyspace)?;
+    let logs = logs_of(files);
+    let mut applied = (start.index, start.term);
     let mut hard_state = HardState::default();
-    let recovered = recover(open.identity, bytes, &start, &mut |event| {
+    let recovered = recover(open.identity, &logs, &start, &mut |event| {
         match event {
             LogEvent::Entry(record) => {
                 let header = record.header;
+                if header.index() <= start.index {
+                    return Ok(());
+                }
                 if header.flags() == EntryType::EntryNormal as u8 && !record.body.is_empty() {
                     apply_entry(&mut keyspace, record.body, Some(header.body_position()), segments);
                 }
@@ -81,7 +104,12 @@ pub fn open_lone(
             LogEvent::Truncate(index) => {
                 return Err(OpenError::Strange(format!("a group of one voter replaced its entries from {index} on")));
             }
-            LogEvent::Superseded => {}
+            LogEvent::Superseded => {
+                return Err(OpenError::Strange(format!(
+                    "the log of a group of one voter ends before entry {}, at which its checkpoint stands",
+                    start.index
+                )));
+            }
         }
         Ok(())
     })
@@ -89,16 +117,78 @@ pub fn open_lone(
         RecoveryError::Corruption(corruption) => OpenError::Corruption(corruption.to_string()),
         RecoveryError::Visitor(error) => error,
     })?;
+    keyspace.segments_mut().recovered(&recovered);
     let conf_state = ConfState { voters: vec![LONE_NODE], ..ConfState::default() };
     let group =
         Group::new(GroupStart { node: LONE_NODE, conf_state, hard_state, applied, entries: Vec::<Entry>::new() });
+    let (log, start) = go_on(&open, files, &recovered, applied);
+    let shard = Shard::new(config, keyspace, group, log, start);
+    Ok(Opened { shard, recovered })
+}
+
+/// The log's segments among the files.
+pub(crate) fn logs_of<'a>(files: &[FoundFile<'a>]) -> Vec<(SegmentId, &'a [u8])> {
+    of_role(files, SegmentRole::Log)
+}
+
+fn of_role<'a>(files: &[FoundFile<'a>], role: SegmentRole) -> Vec<(SegmentId, &'a [u8])> {
+    files.iter().filter(|file| file.role == role).map(|file| (file.segment, file.bytes)).collect()
+}
+
+/// A writer that goes on where the log ends, with the segments that wait to be used.
+pub(crate) fn go_on(
+    open: &OpenConfig,
+    files: &[FoundFile<'_>],
+    recovered: &Recovered,
+    applied: (LogIndex, Term),
+) -> (LogWriter, ShardStart) {
     let mut log = LogWriter::new(open.identity, open.log, recovered.resume.clone());
-    for &segment in &recovered.unused {
-        let size = bytes.iter().find(|&&(other, _)| other == segment).map_or(0, |(_, bytes)| bytes.len() as u64);
-        if segment > recovered.resume.start.segment || recovered.resume.segment_bytes == 0 {
-            log.add_segment(segment, size);
+    let unused = files.iter().filter(|file| recovered.unused.contains(&file.segment));
+    for file in unused {
+        if file.segment > recovered.resume.start.segment || recovered.resume.segment_bytes == 0 {
+            log.add_segment(file.segment, file.bytes.len() as u64);
         }
     }
-    let shard = Shard::new(config, keyspace, group, log, next_segment);
-    Ok(Opened { shard, recovered })
+    let log_bytes = recovered.segments.iter().map(|summary| summary.used_bytes).sum();
+    (log, ShardStart { identity: open.identity, applied, log_bytes })
+}
+
+/// Items of a checkpoint that are taken in before their inverses are let go.
+const ITEMS_PER_BATCH: usize = 4096;
+
+/// Fills the keyspace from the newest checkpoint, if there is one, and tells it of all files. Where the log goes on, and what else the
+/// checkpoint says.
+pub(crate) fn load_newest(
+    identity: LogIdentity,
+    files: &[FoundFile<'_>],
+    keyspace: &mut Keyspace,
+) -> Result<(LogStart, Vec<u8>), OpenError> {
+    for file in files {
+        keyspace.segments_mut().add(file.segment, file.role, file.bytes.len() as u64);
+    }
+    let (newest, damaged) = newest_checkpoint(identity, &of_role(files, SegmentRole::Checkpoint));
+    // A file has its name once it is whole and on disk: what is not whole was damaged since.
+    if let Some(error) = damaged.first() {
+        return Err(OpenError::Corruption(error.to_string()));
+    }
+    let Some(checkpoint) = newest else { return Ok((LogStart::empty(FIRST_SEGMENT), Vec::new())) };
+    let mut references = CheckpointReferences::new();
+    let mut taken = 0;
+    for (place, item) in checkpoint.items() {
+        let referred = keyspace.load(item, place).map_err(|what| {
+            OpenError::Strange(format!("segment {}, offset {}: {what}", checkpoint.segment(), place.offset))
+        })?;
+        if let Some((segment, bytes)) = referred {
+            *references.entry(segment).or_default() += bytes;
+        }
+        taken += 1;
+        if taken % ITEMS_PER_BATCH == 0 {
+            keyspace.applied();
+        }
+    }
+    keyspace.applied();
+    let base = checkpoint.base();
+    keyspace.advance_timestamp(base.commit_ts);
+    keyspace.segments_mut().published(checkpoint.segment(), base.start, &references);
+    Ok((base.start, base.meta.clone()))
 }

@@ -4,7 +4,8 @@ use crate::command::{Arguments, Command};
 use crate::group::Message;
 use crate::ids::{Batch, SegmentId, Timestamp};
 use crate::keyspace::{ColdRange, DatabaseIndex};
-use crate::log::LogWrite;
+use crate::log::{CheckpointChunk, LogWrite, SegmentRole};
+use crate::lost::Lost;
 use crate::reply::ReplySink;
 
 /// The time of an input.
@@ -69,7 +70,8 @@ pub enum Input<'a> {
         /// Where the reply goes.
         reply: &'a mut dyn ReplySink,
     },
-    /// WATCH: the keys' numbers come back in [`Outputs::watched`].
+    /// WATCH: the keys' numbers come back in [`Outputs::watched`]. A shard that does not serve watches nothing: EXEC finds that
+    /// out by the term.
     Watch {
         /// The database.
         db: DatabaseIndex,
@@ -88,11 +90,23 @@ pub enum Input<'a> {
     Written(LogWrite),
     /// A segment is ready to be written to.
     Segment {
-        /// The number that [`Outputs::segment_wanted`] gave.
+        /// Its number, as it was wanted.
         segment: SegmentId,
         /// Its size in bytes.
         bytes: u64,
     },
+    /// A segment cannot be made: the disk is full. The shard asks again.
+    NoSpace,
+    /// How many bytes the disk has free for this shard; the shell says so about once a second.
+    DiskFree(u64),
+    /// A chunk of the checkpoint is on disk.
+    CheckpointWritten(CheckpointChunk),
+    /// What [`CheckpointOrder::BringIn`] asked for is in memory.
+    CheckpointWarm,
+    /// The checkpoint is on disk under its name.
+    CheckpointPublished,
+    /// The checkpoint cannot be written. Nothing of it is left; another is made later.
+    CheckpointFailed,
     /// A message of another member of the group.
     Message(Message),
     /// Time has passed; the shell calls at least every 100 ms while [`crate::Shard::wants_timer`] says so.
@@ -111,6 +125,17 @@ pub struct Gate {
 impl Gate {
     /// A gate that is open.
     pub const OPEN: Gate = Gate { batch: Batch(0), fence: 0 };
+
+    /// Whether it is open where gates are open up to `open`.
+    #[inline]
+    pub fn is_open(self, open: Gate) -> bool {
+        self.batch <= open.batch && self.fence <= open.fence
+    }
+
+    /// A gate that is open when both are.
+    pub fn and(self, other: Gate) -> Gate {
+        Gate { batch: self.batch.max(other.batch), fence: self.fence.max(other.fence) }
+    }
 }
 
 /// What became of a request.
@@ -128,6 +153,51 @@ pub enum Outcome {
     NotServing,
 }
 
+/// A segment that a shard wants for its log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SegmentWanted {
+    /// Its number.
+    pub segment: SegmentId,
+    /// How many bytes it must have.
+    pub bytes: u64,
+    /// A segment of that size that nobody needs any more: it is renamed. Without one a file is made.
+    pub recycle: Option<SegmentId>,
+    /// Whether it is for one large write, which fills it at once: it need not be zeroed before.
+    pub oversized: bool,
+}
+
+/// A step of a checkpoint. Steps of one shard are done in this order, one after the other.
+#[derive(Debug)]
+pub enum CheckpointOrder {
+    /// Begin a file that does not count yet.
+    Begin {
+        /// Its number.
+        segment: SegmentId,
+    },
+    /// Write a part of it; it comes back as [`Input::CheckpointWritten`].
+    Write {
+        /// The file.
+        segment: SegmentId,
+        /// The part.
+        chunk: CheckpointChunk,
+    },
+    /// Bring a range of another segment into memory, then say [`Input::CheckpointWarm`].
+    BringIn {
+        /// The range.
+        range: ColdRange,
+    },
+    /// Make it durable and give it its name, then say [`Input::CheckpointPublished`].
+    Publish {
+        /// The file.
+        segment: SegmentId,
+    },
+    /// Remove what was written of it.
+    Drop {
+        /// The file.
+        segment: SegmentId,
+    },
+}
+
 /// What a shard asks of the shell. The shell takes everything out after each step.
 #[derive(Default)]
 pub struct Outputs {
@@ -137,14 +207,29 @@ pub struct Outputs {
     pub write: Option<LogWrite>,
     /// Messages to other members.
     pub messages: Vec<Message>,
-    /// A segment is wanted: its number, and how many bytes it must have at least.
-    pub segment_wanted: Option<(SegmentId, u64)>,
+    /// A segment is wanted. It comes as [`Input::Segment`], or [`Input::NoSpace`] does.
+    pub segment_wanted: Option<SegmentWanted>,
+    /// Files that nobody needs any more, to be removed.
+    pub unneeded: Vec<(SegmentId, SegmentRole)>,
+    /// Steps of a checkpoint.
+    pub checkpoint: Vec<CheckpointOrder>,
     /// Answers to WATCH, one for each key.
     pub watched: Vec<WatchedKey>,
-    /// Leadership was lost: gates that are not open now will never open.
-    pub lost: bool,
+    /// A committed entry cannot be applied before this range is in memory; what follows it waits too. The shell brings it in and
+    /// ends a tick.
+    pub cold_entry: Option<ColdRange>,
+    /// Gates that will never open, to be looked at before [`Outputs::open`].
+    pub lost: Option<Lost>,
     /// The gates that are open: batches up to this one are committed, fences up to this one confirmed.
     pub open: Gate,
+}
+
+impl Outputs {
+    /// Whether the shell has something to do on the disk besides a log write.
+    #[inline]
+    pub fn wants_housekeeping(&self) -> bool {
+        self.segment_wanted.is_some() || !self.checkpoint.is_empty() || !self.unneeded.is_empty()
+    }
 }
 
 /// Numbers of one shard, for INFO.
@@ -168,4 +253,18 @@ pub struct ShardStats {
     pub keyspace_misses: u64,
     /// The commit timestamp of the last batch.
     pub timestamp: Timestamp,
+    /// Checkpoints published since the start.
+    pub checkpoints: u64,
+    /// Checkpoints that were given up.
+    pub checkpoints_failed: u64,
+    /// Whether the last one was given up.
+    pub checkpoint_failed: bool,
+    /// When the one being made began, in Unix milliseconds; 0 if none is.
+    pub checkpoint_began_ms: u64,
+    /// When the newest was published, in Unix milliseconds; 0 if there was none since the start.
+    pub checkpoint_ms: u64,
+    /// How long it took, in milliseconds.
+    pub checkpoint_took_ms: u64,
+    /// Whether writes are refused because the disk is full.
+    pub disk_full: bool,
 }

@@ -1,13 +1,17 @@
 //! A shard: the one joiner of its rooms. Every input is one call of [`Shard::step`]; time and I/O are inputs too.
 
+use crate::backlog::{Backlog, apply_effects};
 use crate::command::{Arguments, Call, Command, Entropy, Evaluation, Failure, Run, ScriptCalls, counts_lookups, flag};
-use crate::group::{Entry, EntryType, Group, GroupOutputs, Message, TICK_MS};
-use crate::ids::{Batch, LogIndex, SegmentId, ShardId, Term};
-use crate::keyspace::{ColdRange, DatabaseIndex, Effect, Effects, Keyspace, LargeString, Segments};
-use crate::log::{LogPosition, LogWrite, LogWriter};
-use crate::port::{Gate, Input, Now, Outcome, Outputs, Request, ShardStats, WatchedKey};
+use crate::group::{EntryType, Group, GroupOutputs, Message, Refused, TICK_MS};
+use crate::housekeeping::{Housekeeping, HousekeepingConfig};
+use crate::ids::{Batch, LogIndex, ShardId, Term};
+use crate::keyspace::{ColdRange, DatabaseIndex, Keyspace, LargeString, Segments};
+use crate::log::{LogIdentity, LogPosition, LogWrite, LogWriter, SegmentRole};
+use crate::lost::Lost;
+use crate::port::{ExecItem, Gate, Input, Now, Outcome, Outputs, Request, ShardStats, WatchedKey};
 use crate::reply::ReplySink;
 use crate::script::{LogLevel, NO_SCRIPT, Script, ScriptEnd, ScriptEngine, ScriptLimits};
+use crate::shortage::Shortage;
 use crate::transaction::{Dropped, Host, run_exec};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -34,10 +38,23 @@ pub struct ShardConfig {
     pub warm_bytes_max: usize,
     /// The bytes of an ordinary segment.
     pub segment_bytes: u64,
+    /// A checkpoint is made when the log has grown by this part of the live bytes.
+    pub checkpoint_growth_percent: u32,
     /// Where random numbers start.
     pub entropy: u64,
     /// Bounds of scripts.
     pub script: ScriptLimits,
+}
+
+/// What a shard is told of its log's past.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardStart {
+    /// Whose log it is.
+    pub identity: LogIdentity,
+    /// The last entry that is applied to the keyspace.
+    pub applied: (LogIndex, Term),
+    /// Bytes that the log holds beyond the newest checkpoint.
+    pub log_bytes: u64,
 }
 
 /// A batch that was proposed and is not delivered yet.
@@ -56,10 +73,12 @@ pub struct Shard {
     log: LogWriter,
     entropy: Entropy,
     proposed: VecDeque<Proposed>,
+    backlog: Backlog,
     /// Entries that are being written, with where their bodies will lie.
     placing: Vec<(LogIndex, Term)>,
-    next_segment: SegmentId,
-    segment_asked: bool,
+    housekeeping: Housekeeping,
+    /// The last entry that is applied.
+    applied: (LogIndex, Term),
     /// The term in which this member leads and has applied its own first entry.
     serving: Option<Term>,
     open: Gate,
@@ -75,8 +94,14 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// A shard from what recovery left: its keyspace, its member of the group, its log.
-    pub fn new(config: ShardConfig, keyspace: Keyspace, group: Group, log: LogWriter, next_segment: SegmentId) -> Self {
+    /// A shard from what recovery left: its keyspace (with the table of its segments), its member of the group, its log.
+    pub fn new(config: ShardConfig, mut keyspace: Keyspace, group: Group, log: LogWriter, start: ShardStart) -> Self {
+        keyspace.segments_mut().set_segment_bytes(config.segment_bytes);
+        let housekeeping = HousekeepingConfig {
+            identity: start.identity,
+            segment_bytes: config.segment_bytes,
+            growth_percent: config.checkpoint_growth_percent,
+        };
         let entropy = Entropy::new(config.entropy);
         let open = Gate { batch: Batch(keyspace.batch().0 - 1), fence: 0 };
         let scripts = ScriptEngine::new(config.script).expect("a Lua VM can be made");
@@ -87,9 +112,10 @@ impl Shard {
             log,
             entropy,
             proposed: VecDeque::new(),
+            backlog: Backlog::default(),
             placing: Vec::new(),
-            next_segment,
-            segment_asked: false,
+            housekeeping: Housekeeping::new(housekeeping, start.log_bytes),
+            applied: start.applied,
             serving: None,
             open,
             fence: 1,
@@ -116,11 +142,20 @@ impl Shard {
             Input::Watch { db, keys } => self.watch(db, keys, outputs),
             Input::Unwatch { watches } => self.unwatch(watches),
             Input::EndOfTick => self.end_of_tick(segments, outputs),
+            Input::DiskFree(bytes) => self.housekeeping.disk_free(bytes),
+            Input::CheckpointWritten(chunk) => self.housekeeping.chunk_written(chunk),
+            Input::CheckpointWarm => self.housekeeping.brought_in(),
+            Input::CheckpointPublished => {
+                self.housekeeping.published(now.unix_ms, &mut self.keyspace, &mut self.stats, outputs);
+            }
+            Input::CheckpointFailed => self.give_up_checkpoint(outputs),
             Input::Written(write) => self.written(write, segments, outputs),
             Input::Segment { segment, bytes } => {
-                self.segment_asked = false;
+                self.housekeeping.segment_came();
+                self.keyspace.segments_mut().add(segment, SegmentRole::Log, bytes);
                 self.log.add_segment(segment, bytes);
             }
+            Input::NoSpace => self.housekeeping.no_space(now.unix_ms),
             Input::Message(message) => self.message(message, segments, outputs),
             Input::Timer => self.timer(now, segments, outputs),
         }
@@ -140,7 +175,22 @@ impl Shard {
 
     /// Whether the log stands still until it gets a segment.
     pub fn waits_for_segment(&self) -> bool {
-        self.segment_asked && self.log.segments_waiting() == 0 && !self.log.is_writing()
+        self.housekeeping.has_asked() && self.log.segments_waiting() == 0 && !self.log.is_writing()
+    }
+
+    /// Whether the next turn should come at once, although nothing else asks for it: a checkpoint is walking over the keys.
+    pub fn wants_turn(&self) -> bool {
+        self.housekeeping.wants_turn()
+    }
+
+    /// A checkpoint is to be made as soon as can be; what it must outnumber to be there: [`ShardStats::checkpoints`].
+    pub fn want_checkpoint(&mut self) {
+        self.housekeeping.want_checkpoint();
+    }
+
+    /// Whether a checkpoint is wanted or being made.
+    pub fn is_checkpoint_due(&self) -> bool {
+        self.housekeeping.is_checkpoint_due()
     }
 
     /// The shard's keys, to be looked at.
@@ -189,12 +239,16 @@ impl Shard {
         }
         let Request { command, db, arguments, reply } = request;
         if let Run::Script = command.run {
+            if self.hands_over(command) {
+                reply.error(HANDS_OVER);
+                return Outcome::Done(Gate::OPEN);
+            }
             let (mark, lookups) = (self.keyspace.mark(), self.keyspace.lookups());
             self.script_calls.begin();
             let ran = self.script(command, db, arguments, reply, segments);
             self.script_calls.end(ran.is_ok());
             return match ran {
-                Ok(()) => Outcome::Done(self.gate(self.keyspace.wrote_since(mark))),
+                Ok(()) => Outcome::Done(self.gate(self.keyspace.changed_since_mark(mark))),
                 Err(range) => {
                     self.keyspace.set_lookups(lookups);
                     self.keyspace.take_gate();
@@ -228,7 +282,7 @@ impl Shard {
             Err(failure) => failure.write(reply),
         }
         self.keyspace.remove_met_expired();
-        Outcome::Done(self.gate(self.keyspace.wrote_since(mark)))
+        Outcome::Done(self.gate(self.keyspace.changed_since_mark(mark)))
     }
 
     /// Runs a script: all of it, or nothing.
@@ -253,8 +307,10 @@ impl Shard {
         let by_digest = command.name.starts_with("evalsha");
         let script = if by_digest { Script::Digest(evaluation.script) } else { Script::Source(evaluation.script) };
         let mark = self.keyspace.mark();
+        let shortage = self.shortage();
         let mut host = Host {
             keyspace: &mut self.keyspace,
+            shortage,
             config: &self.config,
             entropy: &mut self.entropy,
             segments,
@@ -297,14 +353,24 @@ impl Shard {
     }
 
     /// Why a command may not run now; nothing of it happens then.
+    #[inline]
     pub(crate) fn refusal(&self, command: &Command) -> Option<&'static str> {
-        if command.is(flag::DENYOOM)
-            && self.config.memory_bytes_max != 0
-            && self.keyspace.memory_bytes() > self.config.memory_bytes_max
-        {
-            return Some("OOM command not allowed when used memory > 'maxmemory'.");
+        if self.hands_over(command) {
+            return Some(HANDS_OVER);
         }
-        None
+        self.shortage().refusal(command, false)
+    }
+
+    #[inline]
+    fn shortage(&self) -> Shortage {
+        let max = self.config.memory_bytes_max;
+        Shortage { memory: max != 0 && self.keyspace.memory_bytes() > max, disk: self.stats.disk_full }
+    }
+
+    /// Whether a command may write while leadership is handed over: the group would refuse what it proposes.
+    fn hands_over(&self, command: &Command) -> bool {
+        let writes = command.is(flag::WRITE) || (matches!(command.run, Run::Script) && !command.is(flag::READONLY));
+        writes && self.group.hands_over()
     }
 
     fn call<'a>(&'a mut self, db: DatabaseIndex, segments: &'a dyn Segments) -> Call<'a> {
@@ -333,7 +399,7 @@ impl Shard {
 
     fn exec(
         &mut self,
-        items: &[crate::port::ExecItem],
+        items: &[ExecItem],
         watches: &[WatchedKey],
         reply: &mut dyn ReplySink,
         segments: &dyn Segments,
@@ -346,8 +412,14 @@ impl Shard {
             .iter()
             .any(|watch| watch.term != term.0 || self.keyspace.changed_since(watch.db, &watch.key, watch.since));
         let (mark, lookups) = (self.keyspace.mark(), self.keyspace.lookups());
+        let written = |item: &ExecItem| matches!(item, ExecItem::Run { command, .. } if self.hands_over(command));
         if changed {
             reply.null_array();
+        } else if items.iter().any(written) {
+            reply.error(HANDS_OVER);
+            self.unwatch(watches);
+            self.keyspace.take_gate();
+            return Outcome::Done(Gate::OPEN);
         } else {
             self.script_calls.begin();
             let ran = run_exec(self, items, reply, segments);
@@ -360,13 +432,13 @@ impl Shard {
             }
         }
         self.unwatch(watches);
-        Outcome::Done(self.gate(self.keyspace.wrote_since(mark)))
+        Outcome::Done(self.gate(self.keyspace.changed_since_mark(mark)))
     }
 
     fn watch(&mut self, db: DatabaseIndex, keys: &[&[u8]], outputs: &mut Outputs) {
-        let term = self.serving.map_or(0, |term| term.0);
         for key in keys {
-            let since = self.keyspace.watch(db, key);
+            // Where nothing is served nothing is watched either; no term is 0, so EXEC answers nil.
+            let (since, term) = self.serving.map_or((0, 0), |term| (self.keyspace.watch(db, key), term.0));
             outputs.watched.push(WatchedKey { db, key: key.to_vec(), since, term });
         }
         self.keyspace.take_gate();
@@ -387,10 +459,11 @@ impl Shard {
             self.group.read_index(self.fence);
             self.fence += 1;
         }
-        if self.group.has_work() {
+        if self.group.has_work() || self.backlog.first().is_some() {
             self.turn(segments, outputs);
         }
         self.write_if_free(segments, outputs);
+        self.housekeeping.advance(&mut self.keyspace, segments, self.open.batch, outputs);
     }
 
     fn write_if_free(&mut self, segments: &dyn Segments, outputs: &mut Outputs) {
@@ -398,21 +471,47 @@ impl Shard {
             return;
         }
         self.propose(segments, outputs);
+        self.begin_checkpoint_if_due(outputs);
         if self.log.is_writing() || self.group.records().is_empty() {
             return;
         }
+        let now_ms = self.keyspace.now_ms();
         match self.log.plan(self.group.records()) {
             Ok(write) => {
+                self.keyspace.segments_mut().written(&write);
+                self.housekeeping.skipped(self.log.take_skipped());
                 self.stats.log_writes += 1;
                 self.stats.log_bytes += write.buffer.len() as u64;
                 self.placing.clear();
                 self.placing.extend(self.group.records().iter().map(|record| (record.index, record.term)));
                 self.group.writing();
                 outputs.write = Some(write);
-                self.ask_for_segment(0, outputs);
+                self.housekeeping.ask_for_segment(0, now_ms, &self.log, &mut self.keyspace, outputs);
             }
-            Err(no_segment) => self.ask_for_segment(no_segment.bytes_needed, outputs),
+            Err(no_segment) => {
+                let bytes = no_segment.bytes_needed;
+                self.housekeeping.ask_for_segment(bytes, now_ms, &self.log, &mut self.keyspace, outputs);
+            }
         }
+    }
+
+    /// Begins a checkpoint at the last entry if one is due. It follows a proposal: nothing is gathered.
+    fn begin_checkpoint_if_due(&mut self, outputs: &mut Outputs) {
+        if self.serving.is_none() {
+            return;
+        }
+        let last = self.proposed.back().map_or((self.applied.0, self.applied.1, self.open.batch), |proposed| {
+            (proposed.index, proposed.term, proposed.batch)
+        });
+        let group = &self.group;
+        let meta = || group.conf_state_bytes();
+        self.housekeeping.set_growth_percent(self.config.checkpoint_growth_percent);
+        self.housekeeping.begin_if_due(last, meta, &self.log, &mut self.keyspace, &mut self.stats, outputs);
+    }
+
+    fn give_up_checkpoint(&mut self, outputs: &mut Outputs) {
+        let now_ms = self.keyspace.now_ms();
+        self.housekeeping.give_up(now_ms, &mut self.keyspace, &mut self.stats, outputs);
     }
 
     /// Proposes the gathered batch, as the leader of the term that its effects were computed in.
@@ -425,20 +524,10 @@ impl Shard {
                 self.stats.timestamp = closed.timestamp;
                 self.proposed.push_back(Proposed { batch: closed.batch, term, index, large: closed.large });
             }
-            Err(_) => self.lose(outputs),
+            Err(Refused::Dropped) => self.take_back(closed.batch, outputs),
+            Err(Refused::NotLeader) => self.lose(outputs),
         }
         self.turn(segments, outputs);
-    }
-
-    /// Asks for a segment if none waits, or if the next write needs a larger one.
-    fn ask_for_segment(&mut self, bytes_needed: u64, outputs: &mut Outputs) {
-        if self.segment_asked || (bytes_needed == 0 && self.log.segments_waiting() > 0) {
-            return;
-        }
-        self.segment_asked = true;
-        let segment = self.next_segment;
-        self.next_segment = SegmentId(segment.0 + 1);
-        outputs.segment_wanted = Some((segment, bytes_needed.max(self.config.segment_bytes)));
     }
 
     fn written(&mut self, write: LogWrite, segments: &dyn Segments, outputs: &mut Outputs) {
@@ -454,12 +543,15 @@ impl Shard {
     /// Large strings of the entries that were just written have their place now.
     fn place_large(&mut self, placements: &[LogPosition]) {
         for (&(index, term), position) in self.placing.iter().zip(placements) {
+            // Another leader may be the one that commits it: then this member applies it from here.
+            if !self.group.is_lone() && self.keyspace.is_large(position.bytes as usize) {
+                self.backlog.written(index, term, *position);
+            }
             let Some(proposed) = self.proposed.iter_mut().find(|p| p.index == index && p.term == term) else {
                 continue;
             };
             for (string, offset) in std::mem::take(&mut proposed.large) {
-                let place = position.part(offset, string.len());
-                self.keyspace.placed(&string, place.segment, place.offset);
+                self.keyspace.placed(&string, position.part(offset, string.len()));
             }
         }
         self.placing.clear();
@@ -484,44 +576,71 @@ impl Shard {
         if self.serving.is_some() && self.serving != leads {
             self.lose(outputs);
         }
-        for entry in turn.committed.drain(..) {
-            self.committed(&entry, segments);
-            if leads == Some(Term(entry.term)) {
-                self.serving = leads;
-            }
-        }
+        self.backlog.extend(turn.committed.drain(..));
+        self.apply_backlog(segments, outputs);
         for (fence, _) in turn.confirmed.drain(..) {
             self.open.fence = self.open.fence.max(fence);
         }
     }
 
-    fn committed(&mut self, entry: &Entry, segments: &dyn Segments) {
-        match entry.get_entry_type() {
-            EntryType::EntryNormal if entry.data.is_empty() => return,
-            EntryType::EntryNormal => {}
-            EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => {
-                self.group.apply_members(entry);
-                return;
+    /// Applies what is committed, as far as it can be read.
+    fn apply_backlog(&mut self, segments: &dyn Segments, outputs: &mut Outputs) {
+        while let Some(entry) = self.backlog.first() {
+            let (index, term) = (LogIndex(entry.index), Term(entry.term));
+            match entry.get_entry_type() {
+                EntryType::EntryNormal if entry.data.is_empty() => {}
+                EntryType::EntryNormal if self.proposed.front().is_some_and(|p| (p.index, p.term) == (index, term)) => {
+                    let proposed = self.proposed.pop_front().expect("its front was just looked at");
+                    self.keyspace.delivered(proposed.batch);
+                    self.open.batch = proposed.batch;
+                }
+                EntryType::EntryNormal => match self.backlog.apply_first(&mut self.keyspace, segments) {
+                    Ok(batch) => self.open.batch = batch,
+                    Err(range) => {
+                        outputs.cold_entry = Some(range);
+                        return;
+                    }
+                },
+                EntryType::EntryConfChange | EntryType::EntryConfChangeV2 => self.group.apply_members(entry),
+            }
+            self.backlog.pop();
+            self.applied = (index, term);
+            if self.group.is_leader() && self.group.term() == term {
+                self.serving = Some(term);
             }
         }
-        let own = self.proposed.front().is_some_and(|p| p.index.0 == entry.index && p.term.0 == entry.term);
-        if own {
-            let proposed = self.proposed.pop_front().expect("its front was just looked at");
-            self.keyspace.delivered(proposed.batch);
-            self.open.batch = proposed.batch;
-        } else {
-            self.open.batch = apply_entry(&mut self.keyspace, &entry.data, None, segments);
+    }
+
+    /// What recovery found of entries that are yet to be applied: where their bodies lie.
+    pub(crate) fn recovered(&mut self, places: Vec<(LogIndex, Term, LogPosition)>) {
+        for (index, term, position) in places {
+            self.backlog.written(index, term, position);
         }
     }
 
     /// Leadership is lost: what was not delivered is taken back, newest first.
     fn lose(&mut self, outputs: &mut Outputs) {
+        let proposed = self.proposed.back().map_or(self.open.batch, |proposed| proposed.batch);
+        let last = Gate { batch: self.keyspace.batch(), fence: self.fence };
         self.serving = None;
+        self.give_up_checkpoint(outputs);
         self.proposed.clear();
         self.keyspace.undo_undelivered();
         self.fence_joined = false;
         self.fence += 1;
-        outputs.lost = true;
+        // It is said of all that a refused batch in the same step would be said of, and more.
+        outputs.lost = Some(Lost { kept: self.open, proposed, last });
+    }
+
+    /// The group refused a batch: its tick is taken back. The term goes on, with what was proposed before.
+    fn take_back(&mut self, batch: Batch, outputs: &mut Outputs) {
+        self.keyspace.undo_refused(batch);
+        let before = Batch(batch.0 - 1);
+        outputs.lost = Some(Lost {
+            kept: Gate { batch: before, fence: u64::MAX },
+            proposed: before,
+            last: Gate { batch, fence: u64::MAX },
+        });
     }
 
     fn timer(&mut self, now: Now, segments: &dyn Segments, outputs: &mut Outputs) {
@@ -531,11 +650,14 @@ impl Shard {
             self.group.tick(entropy);
             self.turn(segments, outputs);
         }
-        if self.serving.is_some() && self.expires_actively {
+        if self.serving.is_some() && self.expires_actively && !self.group.hands_over() {
             self.keyspace.expire_due(EXPIRY_LOOKS_PER_TIMER);
             self.keyspace.take_gate();
         }
         self.keyspace.free_garbage();
+        self.stats.disk_full = self.housekeeping.is_disk_full(&self.keyspace);
+        self.housekeeping.ask_for_segment(0, now.unix_ms, &self.log, &mut self.keyspace, outputs);
+        self.housekeeping.dispose(&mut self.keyspace, outputs);
         self.end_of_tick(segments, outputs);
     }
 
@@ -568,6 +690,7 @@ impl Shard {
 
 const CROSS_SHARD: &str = "CROSSSLOT The script used a key or a command of another shard, which scripts cannot do yet; \
      nothing of it was applied";
+const HANDS_OVER: &str = "TRYAGAIN The shard's leadership is being handed over; nothing was done";
 const NOT_SERVING: &str = "CLUSTERDOWN The shard has no leader on this node yet; nothing was done";
 
 /// Applies the effects of a committed entry that this member did not compute, as a batch of its own. `place` is where the
@@ -581,17 +704,8 @@ pub(crate) fn apply_entry(
     place: Option<LogPosition>,
     segments: &dyn Segments,
 ) -> Batch {
-    let (timestamp, mut effects) = Effects::of_body(body).expect("an entry's body begins with its timestamp");
-    keyspace.advance_timestamp(timestamp);
-    while let Some(effect) = effects.next() {
-        let effect = effect.expect("an entry's body holds effects");
-        let value_place = match (&effect, place) {
-            (Effect::Put { value, .. }, Some(place)) => {
-                Some((place.segment, place.offset + (effects.position() - value.len()) as u64))
-            }
-            _ => None,
-        };
-        keyspace.apply(effect, value_place, segments);
+    match apply_effects(keyspace, body, &mut 0, place, segments) {
+        Ok(()) => keyspace.applied(),
+        Err(range) => panic!("recovery reads every range of the log, {range:?} too"),
     }
-    keyspace.applied()
 }

@@ -14,6 +14,7 @@ use crate::runtime::directory::{DataDirectory, FIRST_SEGMENT, Identity};
 use crate::runtime::disk::Disk;
 use crate::runtime::map::SegmentMap;
 use crate::runtime::segment_files::{SegmentFile, SegmentFiles};
+use crate::runtime::segment_lock::wait_for_writes;
 
 /// What a check found.
 #[derive(Debug)]
@@ -185,6 +186,7 @@ fn map_all(
     let mut maps = Vec::new();
     for file in listed.iter().filter(|file| file.role == role) {
         let path = files.path(file.segment, role);
+        wait_for_writes(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         // An empty file cannot be mapped, but can be judged.
         let map = if file.bytes == 0 { None } else { Some(SegmentMap::open(&path)) };
         let map = map.transpose().and_then(|map| {

@@ -24,9 +24,10 @@ use crate::serve::local::LocalShard;
 use crate::serve::message::Message;
 use crate::serve::node::{CoreCounters, NodeState};
 use ringkeep_shards::command::{Door, Session};
-use ringkeep_shards::ids::{Batch, ClientId, CoreId, SegmentId, ShardId};
-use ringkeep_shards::log::{LogConfig, SegmentRole};
-use ringkeep_shards::script::ScriptLimits;
+use ringkeep_shards::ids::{ClientId, CoreId, ShardId};
+use ringkeep_shards::log::LogConfig;
+use ringkeep_shards::port::Gate;
+use ringkeep_shards::script::{ScriptLimits, proves_hooks_fire_in_compiled_loops};
 use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
 use std::error::Error;
 use std::net::SocketAddr;
@@ -47,6 +48,8 @@ struct Plan {
     addresses: Vec<SocketAddr>,
     core_of: Vec<CoreId>,
     run_id: String,
+    /// Whether scripts are compiled.
+    jit: bool,
     started_unix_ms: u64,
     clients: Arc<AtomicU64>,
     connected: Arc<AtomicUsize>,
@@ -103,6 +106,7 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
         disk,
         addresses,
         core_of: (0..identity.shards).map(|shard| CoreId(shard % cores as u16)).collect(),
+        jit: jit_can_be_stopped(),
         run_id: run_id(&identity),
         started_unix_ms: started.as_millis() as u64,
         clients: Arc::new(AtomicU64::new(1)),
@@ -119,6 +123,18 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
     node.join()?;
     log_line::notice("stopped; everything owed was sent and is on disk");
     Ok(())
+}
+
+/// Whether this build stops a loop that LuaJIT has compiled. One that does not runs scripts without the JIT.
+fn jit_can_be_stopped() -> bool {
+    let stops = proves_hooks_fire_in_compiled_loops();
+    if !stops {
+        log_line::warning(
+            "this build cannot stop a loop that LuaJIT has compiled, so scripts run uncompiled: build it with \
+             -DLUAJIT_ENABLE_CHECKHOOK, which a CFLAGS in the environment or `cargo install` leaves out",
+        );
+    }
+    stops
 }
 
 /// Probes an address. The kernel lets go of a killed server's listeners a moment after its process: that moment is waited for.
@@ -221,6 +237,7 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
     let node = NodeState {
         settings: plan.settings.clone(),
         run_id: plan.run_id.clone(),
+        name: format!("{:040x}", plan.identity.incarnation),
         started_unix_ms: plan.started_unix_ms,
         stop: plan.stop.clone(),
         counters: CoreCounters::default(),
@@ -246,23 +263,28 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
         make_client,
     );
     reactor.begin().await;
-    // Nobody is served before every shard serves: a core may be asked for any of them.
-    let last = plan.starting.fetch_sub(1, Ordering::SeqCst) == 1;
-    while plan.starting.load(Ordering::SeqCst) > 0 && !plan.stop.is_requested() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    // Who reaches any port reaches all of them, or waits in their queues: the shards' are there before the server's own.
     let backlog = config.tcp_backlog;
-    for &address in &plan.addresses {
-        let listener = listen(address, Sharing::EveryCore, backlog).map_err(|error| error.to_string())?;
-        reactor.listen(listener, Door::Server);
-    }
+    let mut shard_listeners = Vec::new();
     for (shard, _) in plan.core_of.iter().enumerate().filter(|(_, owner)| **owner == core) {
         let shard = ShardId(shard as u16);
         let Some(port) = config.shard_port(shard) else { continue };
         for address in bound(config, port)? {
             let listener = listen(address, Sharing::One, backlog).map_err(|error| error.to_string())?;
-            reactor.listen(listener, Door::Shard(shard));
+            shard_listeners.push((listener, shard));
         }
+    }
+    // Nobody is served before every shard serves: a core may be asked for any of them.
+    let last = plan.starting.fetch_sub(1, Ordering::SeqCst) == 1;
+    while plan.starting.load(Ordering::SeqCst) > 0 && !plan.stop.is_requested() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    for &address in &plan.addresses {
+        let listener = listen(address, Sharing::EveryCore, backlog).map_err(|error| error.to_string())?;
+        reactor.listen(listener, Door::Server);
+    }
+    for (listener, shard) in shard_listeners {
+        reactor.listen(listener, Door::Shard(shard));
     }
     if last {
         for address in &plan.addresses {
@@ -292,7 +314,7 @@ fn new_client(id: ClientId, door: Door, now_us: u64, config: &Config) -> Client 
             exec: None,
             overrun: None,
             over_soft_limit_us: None,
-            listed: (ShardId(0), Batch(0)),
+            listed: (ShardId(0), Gate::OPEN),
             paused: false,
             ended: false,
             peer: None,
@@ -314,6 +336,7 @@ pub fn shard_config(config: &Config, shard: ShardId, shards: u16, entropy: u64) 
         memory_bytes_max: config.memory_bytes_max.map_or(0, |bytes| (bytes / u64::from(shards)).max(1) as usize),
         warm_bytes_max: warm_bytes(config) / usize::from(shards),
         segment_bytes: config.log.segment_bytes,
+        checkpoint_growth_percent: config.log.checkpoint_growth_percent,
         entropy,
         script: ScriptLimits { memory_bytes_max: config.script.memory_bytes_max as usize, ..ScriptLimits::default() },
     }
@@ -330,21 +353,19 @@ fn open_shard(shard: ShardId, plan: &Plan, entropy: &mut Entropy) -> Result<Loca
     let config = plan.settings.config();
     let files = SegmentFiles::open(&path, plan.disk).map_err(|error| said(&error))?;
     let files = ShardFiles::open(files).map_err(|error| said(&error))?;
-    for (segment, _) in files.bytes(SegmentRole::Log) {
-        let open = files.segment(segment).expect("it was just listed");
+    for open in files.segments() {
         open.map.populate().map_err(|error| said(&error))?;
     }
-    let shard_config = shard_config(config, shard, plan.identity.shards, entropy.next_u64());
+    let mut shard_config = shard_config(config, shard, plan.identity.shards, entropy.next_u64());
+    shard_config.script.jit = plan.jit;
     let open = OpenConfig {
         identity: plan.identity.log(shard),
         log: LogConfig { segment_bytes: config.log.segment_bytes, block_bytes: plan.disk.block_bytes },
         hash_seed: plan.identity.hash_seed,
         large_bytes_min: config.log.large_value_bytes as usize,
     };
-    let next = SegmentId(files.newest().0 + 1);
     let started = Instant::now();
-    let logs = files.bytes(SegmentRole::Log);
-    let opened = open_lone(shard_config, open, &logs, &Unhurried(&files), next).map_err(|error| said(&error))?;
+    let opened = open_lone(shard_config, open, &files.found(), &Unhurried(&files)).map_err(|error| said(&error))?;
     // What kill -9 left in the page cache is not on disk yet; what a torn write left must not be taken for a record later.
     for &range in &opened.recovered.torn {
         files.directory().zero(range).map_err(|error| said(&error))?;

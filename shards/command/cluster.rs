@@ -27,8 +27,8 @@ pub(super) fn cluster(
     match command.name {
         // Every shard is a master and no slot is ever imported: what these allow is the case anyway.
         "readonly" | "readwrite" | "asking" => reply.ok(),
-        "cluster|myid" => reply.bulk(node_id(host.run_id(), own).as_bytes()),
-        "cluster|myshardid" => reply.bulk(digest(host.run_id(), "shard", own).as_bytes()),
+        "cluster|myid" => reply.bulk(node_id(host.name(), own).as_bytes()),
+        "cluster|myshardid" => reply.bulk(digest(host.name(), "shard", own).as_bytes()),
         "cluster|keyslot" => reply.integer(i64::from(slot_of(list[2]).0)),
         "cluster|info" => reply.verbatim("txt", info(host, own).as_bytes()),
         "cluster|nodes" => reply.verbatim("txt", nodes(host, own).as_bytes()),
@@ -55,12 +55,12 @@ pub(super) fn cluster(
 }
 
 /// The id of a shard as a cluster's node: 40 hexadecimal digits, the same as long as the node keeps its name.
-pub fn node_id(run_id: &str, shard: ShardId) -> String {
-    digest(run_id, "node", shard)
+pub fn node_id(name: &str, shard: ShardId) -> String {
+    digest(name, "node", shard)
 }
 
-fn digest(run_id: &str, what: &str, shard: ShardId) -> String {
-    sha1_smol::Sha1::from(format!("{run_id} {what} {shard}")).digest().to_string()
+fn digest(name: &str, what: &str, shard: ShardId) -> String {
+    sha1_smol::Sha1::from(format!("{name} {what} {shard}")).digest().to_string()
 }
 
 fn all_shards(host: &dyn ConnectionHost) -> impl Iterator<Item = ShardId> {
@@ -68,7 +68,7 @@ fn all_shards(host: &dyn ConnectionHost) -> impl Iterator<Item = ShardId> {
 }
 
 fn known_node(host: &dyn ConnectionHost, id: &[u8]) -> Result<(), Failure> {
-    if all_shards(host).any(|shard| node_id(host.run_id(), shard).as_bytes() == id) {
+    if all_shards(host).any(|shard| node_id(host.name(), shard).as_bytes() == id) {
         return Ok(());
     }
     Err(Failure::said(format!("ERR Unknown node {}", String::from_utf8_lossy(id))))
@@ -95,7 +95,7 @@ fn nodes(host: &dyn ConnectionHost, own: ShardId) -> String {
     let mut text = String::new();
     for shard in all_shards(host) {
         let Endpoint { ip, hostname, port, .. } = host.endpoint(shard);
-        let id = node_id(host.run_id(), shard);
+        let id = node_id(host.name(), shard);
         let comma = if hostname.is_empty() { "" } else { "," };
         let (myself, heard_ms) = if shard == own { ("myself,", 0) } else { ("", host.unix_us() / 1000) };
         let slots = host.slots(shard);
@@ -121,7 +121,7 @@ fn slots(host: &dyn ConnectionHost, reply: &mut dyn ReplySink) {
             None => reply.null(),
         }
         reply.integer(i64::from(endpoint.port));
-        reply.bulk(node_id(host.run_id(), shard).as_bytes());
+        reply.bulk(node_id(host.name(), shard).as_bytes());
         let ip = (endpoint.preferred != PreferredEndpoint::Ip).then_some(("ip", &endpoint.ip));
         let hostname = (endpoint.preferred != PreferredEndpoint::Hostname && !endpoint.hostname.is_empty())
             .then_some(("hostname", &endpoint.hostname));
@@ -152,7 +152,7 @@ fn shards(host: &dyn ConnectionHost, reply: &mut dyn ReplySink) {
         texts.push(("role", "master"));
         reply.map(texts.len() + 4);
         reply.bulk(b"id");
-        reply.bulk(node_id(host.run_id(), shard).as_bytes());
+        reply.bulk(node_id(host.name(), shard).as_bytes());
         reply.bulk(b"port");
         reply.integer(i64::from(endpoint.port));
         for (field, text) in texts {

@@ -33,7 +33,7 @@ impl ConnectionHost for TestHost {
             ..ClientFacts::default()
         }
     }
-    fn run_id(&self) -> &str {
+    fn name(&self) -> &str {
         "0123456789012345678901234567890123456789"
     }
     fn shards(&self) -> u16 {
@@ -236,7 +236,7 @@ fn a_shards_port_is_a_clusters_node() {
         assert_eq!(run(&mut at(Door::Server), &OPEN, line), "-ERR This instance has cluster support disabled");
     }
     let mut session = at(Door::Shard(ShardId(1)));
-    let [first, second] = [0, 1].map(|shard| super::cluster::node_id(OPEN.run_id(), ShardId(shard)));
+    let [first, second] = [0, 1].map(|shard| super::cluster::node_id(OPEN.name(), ShardId(shard)));
     assert_eq!(first.len(), 40);
     assert_ne!(first, second);
     check(

@@ -13,8 +13,8 @@ pub trait ConnectionHost {
     fn unix_us(&self) -> u64;
     /// The connection's transport.
     fn facts(&self) -> ClientFacts;
-    /// The node's own name, 40 hexadecimal digits.
-    fn run_id(&self) -> &str;
+    /// The node's own name, 40 hexadecimal digits, the same after a restart.
+    fn name(&self) -> &str;
     /// How many shards the node has.
     fn shards(&self) -> u16;
     /// The slots of a shard.

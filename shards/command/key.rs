@@ -60,8 +60,22 @@ fn renamenx(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn Reply
 }
 
 /// `COPY source destination [DB destination-db] [REPLACE]`.
-fn copy(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn ReplySink) -> Result<(), Failure> {
+pub(super) fn copy(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn ReplySink) -> Result<(), Failure> {
     let (from, to) = (arguments[1], arguments[2]);
+    let (to_db, replace) = copy_options(call, arguments)?;
+    if to_db == call.db && from == to {
+        return Err(SAME_OBJECT);
+    }
+    let copied = call.read(from).is_some() && (call.keyspace.peek(to_db, to).is_none() || replace);
+    if copied {
+        call.keyspace.copy(call.db, from, to_db, to);
+    }
+    reply.integer(i64::from(copied));
+    Ok(())
+}
+
+/// COPY's database, and whether it replaces what is there.
+pub(super) fn copy_options(call: &Call<'_>, arguments: Arguments<'_>) -> Result<(DatabaseIndex, bool), Failure> {
     let mut to_db = call.db;
     let mut replace = false;
     let mut options = arguments[3..].iter();
@@ -74,15 +88,7 @@ fn copy(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn ReplySink
             return Err(Failure::Syntax);
         }
     }
-    if to_db == call.db && from == to {
-        return Err(SAME_OBJECT);
-    }
-    let copied = call.read(from).is_some() && (call.keyspace.peek(to_db, to).is_none() || replace);
-    if copied {
-        call.keyspace.copy(call.db, from, to_db, to);
-    }
-    reply.integer(i64::from(copied));
-    Ok(())
+    Ok((to_db, replace))
 }
 
 /// `MOVE key db`.

@@ -39,11 +39,12 @@ mod script;
 mod script_calls;
 mod server;
 mod session;
+mod shard_port;
 mod string;
 mod string_options;
 mod table;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use call::{Arguments, Call, Entropy};
 pub use client::client_line;
@@ -63,4 +64,5 @@ pub(crate) use script::Evaluation;
 pub use script_calls::{CallCount, RecordedCall, ScriptCalls};
 pub use server::DEBUG_OBJECT;
 pub use session::{Admission, Door, Queue, ReplyMode, Session};
+pub use shard_port::at_shard_port;
 pub use table::{all, find, find_subcommand};

@@ -9,6 +9,7 @@ use crate::command::failure::Failure;
 use crate::command::table::{find, find_subcommand};
 use crate::ids::{SegmentId, ShardId};
 use crate::keyspace::{ColdRange, DATABASES_MAX, DatabaseIndex, Effect, Effects, Keyspace, NewValue, Segments};
+use crate::log::{LogPosition, SegmentRole};
 use crate::reply::{Protocol, ReplySink};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -39,10 +40,17 @@ pub(crate) struct TestShard {
     effects: Vec<String>,
 }
 
+/// A keyspace whose large strings have a segment to lie in.
+fn with_a_segment() -> Keyspace {
+    let mut keyspace = Keyspace::new(SEED, LARGE_BYTES_MIN);
+    keyspace.segments_mut().add(SegmentId(1), SegmentRole::Log, u64::MAX);
+    keyspace
+}
+
 impl TestShard {
     pub(crate) fn new() -> Self {
         let mut shard = TestShard {
-            keyspace: Keyspace::new(SEED, LARGE_BYTES_MIN),
+            keyspace: with_a_segment(),
             follower: Keyspace::new(SEED, LARGE_BYTES_MIN),
             segments: TestSegments::default(),
             entropy: Entropy::new(1),
@@ -147,7 +155,8 @@ impl TestShard {
             let bytes = &closed.body[*at..*at + string.len()];
             let offset = self.segments.bytes.len() as u64;
             self.segments.bytes.extend_from_slice(bytes);
-            self.keyspace.placed(string, SegmentId(1), offset);
+            let place = LogPosition { segment: SegmentId(1), offset, bytes: bytes.len() as u64 };
+            self.keyspace.placed(string, place);
         }
         self.keyspace.delivered(closed.batch);
     }
@@ -207,7 +216,7 @@ impl TestShard {
 pub(crate) fn contents(keyspace: &Keyspace, segments: &TestSegments) -> Contents {
     let mut contents = Contents::new();
     for db in 0..DATABASES_MAX {
-        for entry in keyspace.entries(db) {
+        for entry in keyspace.tip(db).filter(|entry| !entry.expired(keyspace.now_ms())) {
             let bytes = entry.value().bytes(&AllResident(segments)).expect("tests keep every byte").to_vec();
             contents.insert((db, entry.key().to_vec()), (bytes, entry.expires_ms()));
         }

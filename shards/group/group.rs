@@ -73,7 +73,9 @@ pub struct Group {
     writing: Option<u64>,
     hard_state: HardState,
     lone: bool,
-    randomized_term: Option<(u64, StateRole)>,
+    /// Ticks without a leader before this member stands for election, and the term that this was drawn for.
+    election_ticks: usize,
+    drawn_for: u64,
 }
 
 impl Group {
@@ -107,7 +109,8 @@ impl Group {
         if lone {
             node.campaign().expect("a lone voter may campaign");
         }
-        Group {
+        let drawn_for = node.raft.term;
+        let mut group = Group {
             node,
             records: Vec::new(),
             held: Vec::new(),
@@ -115,8 +118,11 @@ impl Group {
             writing: None,
             hard_state,
             lone,
-            randomized_term: None,
-        }
+            election_ticks: ELECTION_TICKS + start.node as usize % ELECTION_TICKS,
+            drawn_for,
+        };
+        group.keep_election_ticks();
+        group
     }
 
     /// Whether this member is the only voter.
@@ -127,6 +133,11 @@ impl Group {
     /// Whether this member leads.
     pub fn is_leader(&self) -> bool {
         self.node.raft.state == StateRole::Leader
+    }
+
+    /// Whether this member leads and is handing that over: what is proposed meanwhile is refused.
+    pub fn hands_over(&self) -> bool {
+        self.node.raft.lead_transferee.is_some()
     }
 
     /// The current term.
@@ -171,18 +182,23 @@ impl Group {
         if message.get_msg_type() != MessageType::MsgPropose {
             // What Raft refuses (a stale term, an unknown member) is as if it had been lost on the way.
             let _ = self.node.step(message);
+            self.keep_election_ticks();
         }
     }
 
-    /// One tick of [`TICK_MS`]. `entropy` sets the next election timeout, so that a run is reproducible.
+    /// One tick of [`TICK_MS`]. `entropy` sets the election timeout of a new term, so that a run is reproducible.
     pub fn tick(&mut self, entropy: u64) {
         self.node.tick();
-        let state = (self.node.raft.term, self.node.raft.state);
-        if self.randomized_term != Some(state) {
-            self.randomized_term = Some(state);
-            let timeout = ELECTION_TICKS + (entropy as usize) % ELECTION_TICKS;
-            self.node.raft.set_randomized_election_timeout(timeout);
+        if self.drawn_for != self.node.raft.term {
+            self.drawn_for = self.node.raft.term;
+            self.election_ticks = ELECTION_TICKS + (entropy as usize) % ELECTION_TICKS;
         }
+        self.keep_election_ticks();
+    }
+
+    /// The crate draws a timeout of its own at every change of role, from randomness that nobody can repeat: ours replaces it.
+    fn keep_election_ticks(&mut self) {
+        self.node.raft.set_randomized_election_timeout(self.election_ticks);
     }
 
     /// Whether [`Group::turn`] has something to do.
@@ -235,6 +251,16 @@ impl Group {
                 self.node.mut_store().compact(index, keep);
             }
         }
+        if self.records.is_empty() && self.writing.is_none() {
+            // Nothing is left to write; the crate would remember every turn until the next write.
+            self.node.on_persist_ready(self.ready);
+        }
+    }
+
+    /// The members, as a checkpoint keeps them.
+    pub fn conf_state_bytes(&self) -> Vec<u8> {
+        use protobuf::Message as _;
+        self.conf_state().write_to_bytes().expect("a message without required fields can be written")
     }
 
     /// Applies a change of members that was committed.
@@ -264,7 +290,9 @@ impl Group {
 
     /// The write is durable.
     pub fn persisted(&mut self, outputs: &mut GroupOutputs) {
-        let number = self.writing.take().expect("a write was in flight");
+        let written = self.writing.take().expect("a write was in flight");
+        // Turns after it that had nothing to write wait for no write of their own.
+        let number = if self.records.is_empty() { self.ready } else { written };
         self.node.on_persist_ready(number);
         let held = std::mem::take(&mut self.held);
         for (ready, messages) in held {

@@ -16,11 +16,18 @@ pub(super) struct Database {
     pub(super) expiring: usize,
     pub(super) schedule: Schedule,
     pub(super) versions: Table<Chain>,
-    /// Whole tables that a flush displaced while a pin was alive, oldest first.
-    pub(super) roots: Vec<(Timestamp, Rc<Table<Entry>>)>,
+    /// What flushes displaced while a pin was alive, oldest first.
+    pub(super) roots: Vec<KeptRoot>,
     pub(super) watched: Table<Watched>,
     /// What the entries hold in memory, in bytes.
     pub(super) memory_bytes: usize,
+}
+
+/// A state of the database that a flush displaced while a pin was alive: the table, and the versions that pins had of its keys.
+pub(super) struct KeptRoot {
+    pub(super) displaced: Timestamp,
+    pub(super) table: Rc<Table<Entry>>,
+    pub(super) versions: Table<Chain>,
 }
 
 /// A key that some connection watches.

@@ -178,6 +178,13 @@ impl Effect<'_> {
     }
 }
 
+/// Appends the bytes of a `Put` up to its value, which the caller puts behind them.
+pub fn put_head(out: &mut Vec<u8>, db: DatabaseIndex, key: &[u8], expires_ms: u64, value_bytes: usize) {
+    head(out, PUT, db, key);
+    varint(out, expires_ms);
+    varint(out, value_bytes as u64);
+}
+
 #[inline]
 fn head(out: &mut Vec<u8>, code: u8, db: DatabaseIndex, key: &[u8]) {
     out.reserve(key.len() + 16);
@@ -225,6 +232,11 @@ impl<'a> Effects<'a> {
     /// How far it has read, in bytes of the body. After a `Put`, that is where its value ends.
     pub fn position(&self) -> usize {
         self.at
+    }
+
+    /// Goes on at a position that [`Effects::position`] gave for the same body.
+    pub fn go_on_at(&mut self, position: usize) {
+        self.at = position;
     }
 
     fn byte(&mut self) -> Result<u8, BadEffect> {

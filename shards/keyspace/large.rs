@@ -1,46 +1,17 @@
 //! Strings whose bytes are in the log: held in memory until they are safely there and cold, then only referred to.
 
-use crate::ids::SegmentId;
+use crate::log::{LogPosition, SegmentUse};
 use bytes::Bytes;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
-/// How many live bytes of large strings a segment holds. Every [`LargeString`] that lies there adds itself and takes itself off
-/// when the last holder (tip, inverse, version) lets go.
-#[derive(Debug)]
-pub struct SegmentBytes {
-    /// The segment.
-    pub segment: SegmentId,
-    live_bytes: Cell<u64>,
-}
-
-impl SegmentBytes {
-    /// The counter of a segment that nothing refers to yet.
-    pub fn new(segment: SegmentId) -> Rc<Self> {
-        Rc::new(SegmentBytes { segment, live_bytes: Cell::new(0) })
-    }
-
-    /// Bytes that live values refer to.
-    pub fn live_bytes(&self) -> u64 {
-        self.live_bytes.get()
-    }
-}
-
-/// Where a large string's bytes are on disk.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// The segment, counted.
-    pub segment: Rc<SegmentBytes>,
-    /// Bytes from the segment's start.
-    pub offset: u64,
-}
-
-/// A large string. At least one of memory and place is there at any time.
+/// A large string. At least one of memory and place is there at any time. Its bytes count as live in their segment until the last
+/// holder (tip, inverse, version) lets go.
 #[derive(Debug)]
 pub struct LargeString {
     len: usize,
     memory: RefCell<Option<Bytes>>,
-    place: RefCell<Option<Place>>,
+    place: RefCell<Option<SegmentUse>>,
 }
 
 impl LargeString {
@@ -50,10 +21,9 @@ impl LargeString {
     }
 
     /// A string that is on disk, as recovery finds it.
-    pub fn on_disk(place: Place, len: usize) -> Rc<Self> {
-        let string = LargeString { len, memory: RefCell::new(None), place: RefCell::new(None) };
-        string.put_at(place);
-        Rc::new(string)
+    pub fn on_disk(place: SegmentUse) -> Rc<Self> {
+        let len = place.position().bytes as usize;
+        Rc::new(LargeString { len, memory: RefCell::new(None), place: RefCell::new(Some(place)) })
     }
 
     /// Its length in bytes.
@@ -72,16 +42,17 @@ impl LargeString {
     }
 
     /// Where the bytes are on disk, once they are.
-    pub fn place(&self) -> Option<Place> {
-        self.place.borrow().clone()
+    pub fn place(&self) -> Option<LogPosition> {
+        self.place.borrow().as_ref().map(SegmentUse::position)
     }
 
     /// Records that the bytes lie at `place` (first write, or moved by a checkpoint).
-    pub fn put_at(&self, place: Place) {
-        let counter = &place.segment.live_bytes;
-        counter.set(counter.get() + self.len as u64);
-        let old = self.place.replace(Some(place));
-        self.uncount(old);
+    ///
+    /// # Panics
+    /// If the place has another length.
+    pub fn put_at(&self, place: SegmentUse) {
+        assert_eq!(place.position().bytes, self.len as u64, "a string's place holds all of it");
+        self.place.replace(Some(place));
     }
 
     /// Lets go of the copy in memory, if the bytes are on disk; how many bytes that freed.
@@ -91,37 +62,29 @@ impl LargeString {
         }
         self.memory.take().map_or(0, |bytes| bytes.len())
     }
-
-    fn uncount(&self, place: Option<Place>) {
-        if let Some(place) = place {
-            let counter = &place.segment.live_bytes;
-            counter.set(counter.get() - self.len as u64);
-        }
-    }
-}
-
-impl Drop for LargeString {
-    fn drop(&mut self) {
-        let place = self.place.take();
-        self.uncount(place);
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::SegmentId;
+    use crate::log::{SegmentRole, SegmentTable};
 
     #[test]
     fn segments_count_what_lives_in_them() {
-        let (first, second) = (SegmentBytes::new(SegmentId(1)), SegmentBytes::new(SegmentId(2)));
+        let mut table = SegmentTable::new(1 << 20, SegmentId(1));
+        let (first, second) = (SegmentId(1), SegmentId(2));
+        table.add(first, SegmentRole::Log, 1 << 20);
+        table.add(second, SegmentRole::Checkpoint, 1 << 20);
+        let place = |segment, offset| table.value(LogPosition { segment, offset, bytes: 100 }).unwrap();
         let string = LargeString::in_memory(Bytes::from(vec![1; 100]));
         assert_eq!(string.cool(), 0, "bytes that are nowhere else stay");
-        string.put_at(Place { segment: first.clone(), offset: 64 });
-        assert_eq!(first.live_bytes(), 100);
+        string.put_at(place(first, 64));
+        assert_eq!(table.live_bytes(first), 100);
         assert_eq!(string.cool(), 100);
-        string.put_at(Place { segment: second.clone(), offset: 0 });
-        assert_eq!((first.live_bytes(), second.live_bytes()), (0, 100));
+        string.put_at(place(second, 0));
+        assert_eq!((table.live_bytes(first), table.live_bytes(second)), (0, 100));
         drop(string);
-        assert_eq!(second.live_bytes(), 0);
+        assert_eq!(table.live_bytes(second), 0);
     }
 }

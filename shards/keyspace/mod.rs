@@ -1,27 +1,36 @@
 //! Keys, values and versions of one shard.
 
+mod apply;
+mod batch;
 mod database;
 mod effect;
 mod entry;
+mod garbage;
 #[allow(clippy::module_inception, reason = "the room is named after its main noun")]
 mod keyspace;
 mod large;
+mod memory;
 #[cfg(test)]
 mod pin_tests;
+mod pins;
 mod schedule;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tip;
 mod uncommitted;
 mod undo;
 mod value;
 mod versions;
+mod watch;
 
-pub use effect::{BadEffect, DATABASES_MAX, DatabaseIndex, Effect, Effects, NewValue};
+pub use batch::{ClosedBatch, Mark};
+pub use effect::{BadEffect, DATABASES_MAX, DatabaseIndex, Effect, Effects, NewValue, put_head};
 pub use entry::Entry;
-pub use keyspace::{ClosedBatch, Keyspace, Mark};
-pub use large::{LargeString, Place, SegmentBytes};
+pub use keyspace::Keyspace;
+pub use large::LargeString;
+pub use pins::WalkPosition;
 pub use table::{Keyed, SCAN_POSITIONS, SCAN_SHIFT, Table, hash_key};
 pub use text::Text;
 pub use value::{ColdRange, Segments, StringBytes, Value, canonical_integer};

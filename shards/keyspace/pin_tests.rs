@@ -39,3 +39,61 @@ fn a_pin_reads_one_state_whatever_is_written_removed_or_flushed() {
     assert_eq!(keyspace.len(0), 1);
     assert!(keyspace.memory_bytes() < before, "what only the pin needed is gone");
 }
+
+/// What a walk at a pin meets, which must be every key once.
+fn walked(keyspace: &Keyspace, pin: crate::ids::Timestamp) -> std::collections::BTreeMap<Vec<u8>, i64> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut place = Some(super::WalkPosition::default());
+    while let Some(from) = place {
+        place = keyspace.walk(pin, from, &mut |_, key, value, _| {
+            let Value::Int(number) = value else { panic!("{value:?}") };
+            assert_eq!(found.insert(key.to_vec(), *number), None, "a key is met once");
+        });
+    }
+    found
+}
+
+#[test]
+fn a_walk_meets_the_pinned_state_whatever_happens_between_its_slices() {
+    let mut keyspace = Keyspace::new(1, 1 << 20);
+    keyspace.set_now(1000);
+    let name = |n: i64| format!("key:{n}").into_bytes();
+    for n in 0..3000 {
+        keyspace.put(0, &name(n), NewValue::Int(n), 0);
+    }
+    closed(&mut keyspace);
+    let pin = keyspace.pin();
+    let expected: std::collections::BTreeMap<_, _> = (0..3000).map(|n| (name(n), n)).collect();
+    let mut found = std::collections::BTreeMap::new();
+    let mut place = Some(super::WalkPosition::default());
+    let mut turn = 0;
+    while let Some(from) = place {
+        place = keyspace.walk(pin, from, &mut |_, key, value, _| {
+            let Value::Int(number) = value else { panic!("{value:?}") };
+            assert_eq!(found.insert(key.to_vec(), *number), None, "a key is met once");
+        });
+        // Between slices keys are changed, removed, made, flushed, and changed again in the batch of the flush.
+        turn += 1;
+        for n in (turn * 7 % 90..3000).step_by(90) {
+            keyspace.put(0, &name(n), NewValue::Int(-1), 0);
+            keyspace.remove(0, &name(n + 1));
+            keyspace.put(0, &name(n + 10_000), NewValue::Int(-2), 0);
+        }
+        if turn == 4 {
+            keyspace.flush(0);
+            keyspace.put(0, &name(1), NewValue::Int(-3), 0);
+        }
+        if turn == 6 {
+            let mark = keyspace.mark();
+            keyspace.flush(0);
+            keyspace.put(0, &name(2), NewValue::Int(-4), 0);
+            keyspace.undo_to(mark);
+        }
+        closed(&mut keyspace);
+    }
+    assert!(turn > 6, "{turn} slices");
+    assert_eq!(found, expected);
+    assert_eq!(walked(&keyspace, pin), expected, "the state stays while it is pinned");
+    keyspace.unpin(pin);
+    while keyspace.free_garbage() {}
+}

@@ -197,6 +197,29 @@ impl<T: Keyed> Table<T> {
         None
     }
 
+    /// The scan position at which the segment that holds `position` ends.
+    pub fn segment_end(&self, position: u64) -> u64 {
+        let width = (64 - self.segments[self.slot(position << SCAN_SHIFT)].depth).saturating_sub(SCAN_SHIFT);
+        ((position >> width) + 1) << width
+    }
+
+    /// Visits the entries from one scan position to another, in no order.
+    pub fn visit<'t>(&'t self, from: u64, to: u64, visit: &mut dyn FnMut(&'t T)) {
+        let mut at = from;
+        while at < to {
+            let segment = &self.segments[self.slot(at << SCAN_SHIFT)];
+            let end = self.segment_end(at);
+            let width = (64 - segment.depth).saturating_sub(SCAN_SHIFT);
+            let whole = at >> width << width == at && end <= to;
+            for entry in &segment.entries {
+                if whole || (at..to).contains(&(hash_key(self.seed, entry.key()) >> SCAN_SHIFT)) {
+                    visit(entry);
+                }
+            }
+            at = end;
+        }
+    }
+
     /// Every entry, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.segments.iter().flat_map(|segment| segment.entries.iter().map(|entry| &**entry))

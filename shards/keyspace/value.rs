@@ -132,7 +132,7 @@ impl Value {
                 Some(bytes) => StringBytes::Shared(bytes),
                 None => {
                     let place = string.place().expect("a large string is in memory or has a place");
-                    let range = ColdRange { segment: place.segment.segment, offset: place.offset, len: string.len() };
+                    let range = ColdRange { segment: place.segment, offset: place.offset, len: string.len() };
                     StringBytes::Borrowed(segments.resident(range).ok_or(range)?)
                 }
             },
@@ -150,7 +150,7 @@ impl Value {
             }
             let place = string.place().expect("a large string is in memory or has a place");
             let offset = place.offset + part.start as u64;
-            let range = ColdRange { segment: place.segment.segment, offset, len: part.len() };
+            let range = ColdRange { segment: place.segment, offset, len: part.len() };
             return Ok(StringBytes::Borrowed(segments.resident(range).ok_or(range)?));
         }
         Ok(match self.bytes(segments)? {

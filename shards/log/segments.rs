@@ -76,6 +76,11 @@ impl SegmentTable {
         Self { segment_bytes, segments: BTreeMap::new(), published: None, next_id: first }
     }
 
+    /// The size of an ordinary log segment, in bytes; others are not used again.
+    pub fn set_segment_bytes(&mut self, segment_bytes: u64) {
+        self.segment_bytes = segment_bytes;
+    }
+
     /// An id that no file of the shard had before.
     pub fn new_id(&mut self) -> SegmentId {
         let id = self.next_id;
@@ -208,6 +213,19 @@ impl SegmentTable {
         self.segments.get(&segment).map_or(0, |known| known.usage.live_bytes.get())
     }
 
+    /// The bytes of large values that live in all segments.
+    pub fn live_bytes_total(&self) -> u64 {
+        self.segments.values().map(|known| known.usage.live_bytes.get()).sum()
+    }
+
+    /// What a segment is for.
+    ///
+    /// # Panics
+    /// When the table does not have it.
+    pub fn role(&self, segment: SegmentId) -> SegmentRole {
+        self.segments[&segment].role
+    }
+
     /// The bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.segments.values().map(|known| known.bytes).sum()
@@ -220,8 +238,8 @@ impl SegmentTable {
 
     fn is_behind(&self, id: SegmentId, known: &Segment, published: &Published) -> bool {
         match known.role {
-            // Segments that were never written wait for their turn; they are ahead, whatever their id.
-            SegmentRole::Log => known.start.is_some() && id < published.start.segment,
+            // Segments that wait for their turn have higher ids than those in use; lower ones without a write were passed over.
+            SegmentRole::Log => id < published.start.segment,
             SegmentRole::Checkpoint => id != published.segment && id < published.segment,
         }
     }

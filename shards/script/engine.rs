@@ -2,6 +2,7 @@
 
 use super::host::ScriptHost;
 use super::interrupt::Interrupt;
+use super::lua::turn_jit_off;
 use super::source::{ScriptDigest, ScriptFlags, parse_shebang};
 use super::tail_calls::keep_lines;
 use super::vm::{Chunk, CompileError, RunEnd, Vm};
@@ -16,11 +17,13 @@ pub struct ScriptLimits {
     pub memory_bytes_max: usize,
     /// Scripts kept that only EVAL brought; those used longest ago go first. What SCRIPT LOAD brought stays until SCRIPT FLUSH.
     pub evaluated_scripts_max: usize,
+    /// Whether scripts are compiled: not by a build whose compiled loops cannot be stopped.
+    pub jit: bool,
 }
 
 impl Default for ScriptLimits {
     fn default() -> Self {
-        ScriptLimits { memory_bytes_max: 64 << 20, evaluated_scripts_max: 500 }
+        ScriptLimits { memory_bytes_max: 64 << 20, evaluated_scripts_max: 500, jit: true }
     }
 }
 
@@ -82,6 +85,10 @@ impl ScriptEngine {
     /// An engine without scripts. The error says why there is no VM.
     pub fn new(limits: ScriptLimits) -> Result<Self, String> {
         let vm = Vm::new(limits.memory_bytes_max)?;
+        if !limits.jit {
+            // SAFETY: the VM is alive and runs nothing.
+            unsafe { turn_jit_off(vm.state()) };
+        }
         Ok(ScriptEngine {
             interrupt: Interrupt::new(vm.state()),
             vm,

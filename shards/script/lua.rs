@@ -45,3 +45,20 @@ pub(super) unsafe fn string_at<'a>(l: *mut lua_State, index: c_int) -> &'a [u8] 
         if start.is_null() { &[] } else { std::slice::from_raw_parts(start.cast(), len) }
     }
 }
+
+unsafe extern "C" {
+    fn luaJIT_setmode(l: *mut lua_State, index: c_int, mode: c_int) -> c_int;
+}
+
+/// `LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF`.
+const ENGINE_OFF: c_int = 0;
+
+/// Lets the VM interpret everything from now on.
+///
+/// # Safety
+/// `l` is a live thread of a VM that runs nothing.
+pub(super) unsafe fn turn_jit_off(l: *mut lua_State) {
+    // SAFETY: the caller's promise; the mode of the engine takes no value from the stack.
+    let done = unsafe { luaJIT_setmode(l, 0, ENGINE_OFF) };
+    assert!(done == 1, "the JIT can always be turned off");
+}

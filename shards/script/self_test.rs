@@ -56,6 +56,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_jit_can_be_turned_off() {
+        // SAFETY: a VM of the test's own, in which nothing but these raises.
+        unsafe {
+            let l = luaL_newstate();
+            lua_pushcfunction(l, luaopen_jit);
+            lua_call(l, 0, 0);
+            lua_getfield(l, LUA_GLOBALSINDEX, c"jit".as_ptr());
+            let status = |l: *mut lua_State| {
+                lua_getfield(l, -1, c"status".as_ptr());
+                lua_call(l, 0, 1);
+                let on = lua_toboolean(l, -1) != 0;
+                lua_settop(l, -2);
+                on
+            };
+            assert!(status(l));
+            turn_jit_off(l);
+            assert!(!status(l));
+            lua_close(l);
+        }
+    }
+
+    #[test]
     fn this_build_can_stop_compiled_loops() {
         assert!(proves_hooks_fire_in_compiled_loops());
     }

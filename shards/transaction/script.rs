@@ -8,6 +8,7 @@ use crate::keyspace::{ColdRange, DatabaseIndex, Keyspace, Segments};
 use crate::reply::{Protocol, ReplySink};
 use crate::script::{CallEnd, LogLevel, ScriptFlags, ScriptHost};
 use crate::shard::ShardConfig;
+use crate::shortage::Shortage;
 use crate::slots::shard_of;
 
 /// Why a run was dropped.
@@ -22,6 +23,8 @@ pub(crate) enum Dropped {
 /// What a script sees of its shard.
 pub(crate) struct Host<'a> {
     pub(crate) keyspace: &'a mut Keyspace,
+    /// What the shard was short of when the script began.
+    pub(crate) shortage: Shortage,
     pub(crate) config: &'a ShardConfig,
     pub(crate) entropy: &'a mut Entropy,
     pub(crate) segments: &'a dyn Segments,
@@ -39,11 +42,6 @@ pub(crate) struct Host<'a> {
 const LOG_LINES_MAX: usize = 100;
 
 impl Host<'_> {
-    fn over_memory(&self) -> bool {
-        let max = self.config.memory_bytes_max;
-        max != 0 && self.keyspace.memory_bytes() > max
-    }
-
     /// The command, or why a script may not run it.
     fn admit(&self, arguments: &[&[u8]]) -> Result<&'static Command, &'static str> {
         let command = lookup(arguments).ok_or("ERR Unknown Redis command called from script")?;
@@ -56,10 +54,10 @@ impl Host<'_> {
         if self.read_only && command.is(flag::WRITE) {
             return Err("ERR Write commands are not allowed from read-only scripts.");
         }
-        if command.is(flag::DENYOOM) && !self.allow_oom && self.over_memory() {
-            return Err(OOM);
+        match self.shortage.refusal(command, self.allow_oom) {
+            Some(text) => Err(text),
+            None => Ok(command),
         }
-        Ok(command)
     }
 
     fn is_foreign(&self, command: &Command, arguments: &[&[u8]]) -> bool {
@@ -73,8 +71,6 @@ impl Host<'_> {
         keys.any(|position| shard_of(arguments[position], self.config.shards) != self.config.shard)
     }
 }
-
-const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 
 fn lookup(arguments: &[&[u8]]) -> Option<&'static Command> {
     let command = find(arguments[0])?;
@@ -91,7 +87,7 @@ impl ScriptHost for Host<'_> {
         if read_only && flags.declared && !flags.no_writes {
             return Err("ERR Can not execute a script with write flag using *_ro command.");
         }
-        if flags.declared && !flags.no_writes && !flags.allow_oom && self.over_memory() {
+        if flags.declared && !flags.no_writes && !flags.allow_oom && self.shortage.memory {
             return Err("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'");
         }
         Ok(())

@@ -39,6 +39,15 @@ impl Asked<'_> {
         question: impl Fn(&mut CoreView<'_>) -> T + Clone + Send + 'static,
         answer: impl FnOnce(&mut Engine, &mut ClientState, Vec<T>, &mut dyn ReplySink) + Send + 'static,
     ) {
+        self.ask_patiently(move |view| Some(question(view)), answer);
+    }
+
+    /// [`Asked::ask`] for a question that some core may answer later.
+    pub(super) fn ask_patiently<T: Send + 'static>(
+        self,
+        question: impl Fn(&mut CoreView<'_>) -> Option<T> + Clone + Send + 'static,
+        answer: impl FnOnce(&mut Engine, &mut ClientState, Vec<T>, &mut dyn ReplySink) + Send + 'static,
+    ) {
         let finish = Finish::Data(Box::new(move |engine, state, parts, out| {
             let parts = parts.into_iter().map(|part| *part.downcast::<T>().expect("the question says what it answers"));
             let mut reply = WireReply::new(out, state.session.protocol);
@@ -46,7 +55,7 @@ impl Asked<'_> {
         }));
         let ask = move || {
             let question = question.clone();
-            Box::new(move |view: &mut CoreView<'_>| Box::new(question(view)) as Box<dyn Any + Send>) as _
+            Box::new(move |view: &mut CoreView<'_>| Some(Box::new(question(view)?) as Box<dyn Any + Send>)) as _
         };
         self.engine.ask_all(self.socket, self.state, ask, finish);
     }

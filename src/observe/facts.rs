@@ -161,7 +161,7 @@ impl ShardFacts {
             memory_bytes: keyspace.memory_bytes() as u64,
             overhead_bytes: keyspace.overhead_bytes() as u64,
             port,
-            log_bytes: local.files.bytes(SegmentRole::Log).iter().map(|(_, bytes)| bytes.len() as u64).sum(),
+            log_bytes: keyspace.segments().bytes_of(SegmentRole::Log),
             script_bytes: script_bytes as u64,
             expired_keys: keyspace.expired_keys() - base.expired_keys,
             stats: since(local.shard.stats(), base.stats),
@@ -199,6 +199,7 @@ fn since(now: ShardStats, base: ShardStats) -> ShardStats {
         log_bytes: now.log_bytes - base.log_bytes,
         keyspace_hits: now.keyspace_hits - base.keyspace_hits,
         keyspace_misses: now.keyspace_misses - base.keyspace_misses,
-        timestamp: now.timestamp,
+        // What is a state, not a count, stays.
+        ..now
     }
 }

@@ -21,7 +21,7 @@ mod shutdown;
 mod slowlog;
 mod slowlog_command;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use calls::{CallBook, CallEnd, CallStats, LARGE_REPLY_BYTES_MIN, RowId};
 pub use facts::{CoreFacts, ShardFacts};

@@ -3,6 +3,7 @@
 use crate::config::{Override, Source, load};
 use crate::observe::Observed;
 use crate::route::OutputQueue;
+use crate::runtime::background::Chore;
 use crate::runtime::connection::{BufferPool, Connections};
 use crate::runtime::disk::Disk;
 use crate::runtime::doorbell::Doorbell;
@@ -17,25 +18,25 @@ use crate::serve::local::LocalShard;
 use crate::serve::message::{Answer, CoreView, Message};
 use crate::serve::node::{CoreCounters, NodeState};
 use ringkeep_shards::command::{Door, Session};
-use ringkeep_shards::ids::{Batch, ClientId, CoreId, SegmentId, ShardId};
-use ringkeep_shards::log::{LogConfig, LogIdentity, SegmentRole};
-use ringkeep_shards::port::Input;
+use ringkeep_shards::ids::{ClientId, CoreId, ShardId};
+use ringkeep_shards::log::{LogConfig, LogIdentity};
+use ringkeep_shards::port::{Gate, Input};
 use ringkeep_shards::script::ScriptLimits;
 use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
 
 /// One shard and one client per core.
-pub(super) struct TestNode {
-    pub(super) engines: Vec<Engine>,
+pub(crate) struct TestNode {
+    pub(crate) engines: Vec<Engine>,
     clients: Vec<(ClientState, Vec<u8>)>,
     _scratch: Scratch,
 }
 
 impl TestNode {
-    pub(super) fn new(cores: u16) -> Self {
+    pub(crate) fn new(cores: u16) -> Self {
         Self::with_settings(cores, &[])
     }
 
-    pub(super) fn with_settings(cores: u16, lines: &[&str]) -> Self {
+    pub(crate) fn with_settings(cores: u16, lines: &[&str]) -> Self {
         let lines: Vec<Override> = lines.iter().map(|line| Override::from_line(line.as_bytes()).unwrap()).collect();
         let settings = load(&Source::Defaults, &lines).unwrap();
         let scratch = Scratch::new("observe");
@@ -45,6 +46,7 @@ impl TestNode {
             let node = NodeState {
                 settings: settings.clone(),
                 run_id: "a".repeat(40),
+                name: "b".repeat(40),
                 started_unix_ms: 1000,
                 stop: stop.clone(),
                 counters: CoreCounters::default(),
@@ -63,18 +65,18 @@ impl TestNode {
     }
 
     /// Runs a command, by the first core's client; its reply.
-    pub(super) fn run(&mut self, words: &str) -> String {
+    pub(crate) fn run(&mut self, words: &str) -> String {
         let list: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
         self.run_list(&list)
     }
 
-    pub(super) fn run_list(&mut self, list: &[&[u8]]) -> String {
+    pub(crate) fn run_list(&mut self, list: &[&[u8]]) -> String {
         self.begin_list(0, list);
         self.finish().swap_remove(0)
     }
 
     /// Begins a command by a core's client.
-    pub(super) fn begin(&mut self, core: usize, words: &str) {
+    pub(crate) fn begin(&mut self, core: usize, words: &str) {
         let list: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
         self.begin_list(core, &list);
     }
@@ -87,7 +89,7 @@ impl TestNode {
     }
 
     /// Carries messages and writes until nothing is left; the replies of each core's client.
-    pub(super) fn finish(&mut self) -> Vec<String> {
+    pub(crate) fn finish(&mut self) -> Vec<String> {
         while (0..self.engines.len()).map(|core| usize::from(self.turn(core))).sum::<usize>() > 0 {}
         let taken = |(state, out): &mut (ClientState, Vec<u8>)| {
             assert!(state.waiting.is_none(), "every request is answered");
@@ -101,9 +103,11 @@ impl TestNode {
         let mut moved = false;
         let engine = &mut self.engines[core];
         engine.end_of_turn();
-        for (place, segment, bytes) in std::mem::take(&mut engine.segments_wanted) {
-            engine.step(place, Input::Segment { segment, bytes });
-            moved = true;
+        for (place, chore) in std::mem::take(&mut engine.background) {
+            if let Chore::Segment { wanted, .. } = chore {
+                engine.step(place, Input::Segment { segment: wanted.segment, bytes: wanted.bytes });
+                moved = true;
+            }
         }
         for (place, write) in std::mem::take(&mut engine.writes) {
             engine.step(place, Input::Written(write));
@@ -112,8 +116,10 @@ impl TestNode {
         let (mut connections, mut close) = (Connections::<Client>::default(), Vec::new());
         let mut pool = BufferPool::default();
         for (ticket, question) in std::mem::take(&mut engine.questions) {
-            let mut view = CoreView { engine, connections: &mut connections, pool: &mut pool, close: &mut close };
-            let answer = Answer::Data(question(&mut view));
+            let (connections, pool, close) = (&mut connections, &mut pool, &mut close);
+            let mut view = CoreView { engine, connections, pool, ticket, close };
+            let Some(answer) = question(&mut view) else { continue };
+            let answer = Answer::Data(answer);
             if ticket.core == engine.core {
                 engine.answers.push_back((ticket, answer, None));
             } else {
@@ -136,7 +142,7 @@ impl TestNode {
     }
 }
 
-fn client() -> ClientState {
+pub(crate) fn client() -> ClientState {
     ClientState {
         session: Session::new(ClientId(1), Door::Server, true),
         gates: OutputQueue::default(),
@@ -147,7 +153,7 @@ fn client() -> ClientState {
         exec: None,
         overrun: None,
         over_soft_limit_us: None,
-        listed: (ShardId(0), Batch(0)),
+        listed: (ShardId(0), Gate::OPEN),
         paused: false,
         ended: false,
         peer: None,
@@ -170,6 +176,7 @@ fn open(shard: ShardId, shards: u16, scratch: &Scratch) -> LocalShard {
         memory_bytes_max: 0,
         warm_bytes_max: 1 << 20,
         segment_bytes: 1 << 20,
+        checkpoint_growth_percent: 100,
         entropy: 1,
         script: ScriptLimits::default(),
     };
@@ -179,8 +186,6 @@ fn open(shard: ShardId, shards: u16, scratch: &Scratch) -> LocalShard {
         hash_seed: 0,
         large_bytes_min: 16 << 10,
     };
-    let bytes = files.bytes(SegmentRole::Log);
-    let next = SegmentId(files.newest().0 + 1);
-    let opened = open_lone(config, open, &bytes, &files, next).unwrap_or_else(|error| panic!("{error}"));
+    let opened = open_lone(config, open, &files.found(), &files).unwrap_or_else(|error| panic!("{error}"));
     LocalShard::new(shard, opened.shard, files)
 }

@@ -3,15 +3,30 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use ringkeep_shards::ids::{Batch, ShardId};
+use ringkeep_shards::ids::ShardId;
+use ringkeep_shards::lost::{Fate, Lost};
+use ringkeep_shards::port;
 
-/// Bytes behind this may leave once the shard has committed this batch.
+/// Bytes behind this may leave once the shard has committed a batch and confirmed a fence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Gate {
     /// The shard that commits.
     pub shard: ShardId,
-    /// Its batch; every earlier one is committed before it.
-    pub batch: Batch,
+    /// Its batch and its fence; every earlier one is committed, or confirmed, before it.
+    pub until: port::Gate,
+    /// Whether the bytes are replies that each came of one run in this shard. Of others, what was lost here is not the whole truth.
+    pub alone: bool,
+}
+
+impl Gate {
+    /// What becomes of a reply behind the gate when `lost` was lost.
+    pub fn fate(&self, lost: &Lost) -> Fate {
+        match lost.fate(self.until) {
+            Fate::Stands => Fate::Stands,
+            fate if self.alone => fate,
+            _ => Fate::Unknown,
+        }
+    }
 }
 
 /// Bytes that wait for one gate, counted from the connection's first byte ever.
@@ -73,12 +88,12 @@ impl OutputQueue {
         }
     }
 
-    /// How many leading bytes may leave now, where `committed` tells each shard's last committed batch. Opened gates are
+    /// How many leading bytes may leave now, where `open` tells up to where each shard's gates are open. Opened gates are
     /// forgotten, so each is asked for once; a closed one ends the search.
     #[inline]
-    pub fn releasable(&mut self, committed: &impl Fn(ShardId) -> Batch) -> usize {
+    pub fn releasable(&mut self, open: &impl Fn(ShardId) -> port::Gate) -> usize {
         while let Some(oldest) = self.oldest() {
-            if committed(oldest.gate.shard) < oldest.gate.batch {
+            if !oldest.gate.until.is_open(open(oldest.gate.shard)) {
                 // Of bytes with several gates the first may be open and forgotten: the others start where it did.
                 return (oldest.start.max(self.left) - self.left) as usize;
             }
@@ -113,15 +128,24 @@ impl OutputQueue {
         self.older.len() + usize::from(self.newest.is_some())
     }
 
-    /// The bytes that wait for a batch of `shard` from `first` on, in order and without overlap: when the shard's term ends
-    /// before those commit, these replies must not leave as they are.
-    pub fn affected(&self, shard: ShardId, first: Batch) -> Vec<Range<usize>> {
-        let mut ranges: Vec<Range<usize>> = Vec::new();
-        for gated in self.all().filter(|gated| gated.gate.shard == shard && gated.gate.batch >= first) {
+    /// The bytes that must not leave as they are when `shard` has lost something, in order and without overlap, and what becomes
+    /// of the replies in them.
+    pub fn lost(&self, shard: ShardId, lost: &Lost) -> Vec<(Range<usize>, Fate)> {
+        let mut ranges: Vec<(Range<usize>, Fate)> = Vec::new();
+        for gated in self.all().filter(|gated| gated.gate.shard == shard) {
+            let fate = gated.gate.fate(lost);
+            if fate == Fate::Stands {
+                continue;
+            }
             let (start, end) = ((gated.start - self.left) as usize, (gated.end - self.left) as usize);
             match ranges.last_mut() {
-                Some(last) if start <= last.end => last.end = last.end.max(end),
-                _ => ranges.push(start..end),
+                // A reply that waits for several batches of a shard was several runs.
+                Some((last, fates)) if start < last.end => {
+                    last.end = last.end.max(end);
+                    *fates = Fate::Unknown;
+                }
+                Some((last, fates)) if start == last.end && *fates == fate => last.end = end,
+                _ => ranges.push((start..end, fate)),
             }
         }
         ranges
@@ -168,14 +192,21 @@ impl OutputQueue {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use ringkeep_shards::ids::Batch;
 
     fn gate(shard: u16, batch: u64) -> Gate {
-        Gate { shard: ShardId(shard), batch: Batch(batch) }
+        Gate { shard: ShardId(shard), until: port::Gate { batch: Batch(batch), fence: 0 }, alone: true }
     }
 
-    fn committed(batches: &[u64]) -> impl Fn(ShardId) -> Batch {
+    fn committed(batches: &[u64]) -> impl Fn(ShardId) -> port::Gate {
         let batches = batches.to_vec();
-        move |shard| Batch(batches[usize::from(shard.0)])
+        move |shard| port::Gate { batch: Batch(batches[usize::from(shard.0)]), fence: 0 }
+    }
+
+    /// The batches of a term from `first` on were proposed, and are lost.
+    fn lost_from(first: u64) -> Lost {
+        let last = port::Gate { batch: Batch(u64::MAX), fence: u64::MAX };
+        Lost { kept: port::Gate { batch: Batch(first - 1), fence: 0 }, proposed: last.batch, last }
     }
 
     #[test]
@@ -235,8 +266,8 @@ mod tests {
         queue.mark(40, Some(gate(1, 2)));
         assert_eq!(queue.releasable(&committed(&[1, 0])), 10);
         queue.released(10);
-        assert_eq!(queue.affected(ShardId(0), Batch(2)), [0..10, 15..20]);
-        assert_eq!(queue.affected(ShardId(1), Batch(3)), []);
+        assert_eq!(queue.lost(ShardId(0), &lost_from(2)), [(0..10, Fate::Unknown), (15..20, Fate::Unknown)]);
+        assert_eq!(queue.lost(ShardId(1), &lost_from(3)), []);
         // From the back, so that the ranges before stay right.
         queue.replace(15..20, 2, None);
         queue.replace(0..10, 1, Some(gate(0, 4)));
@@ -244,6 +275,31 @@ mod tests {
         assert_eq!(queue.releasable(&committed(&[3, 0])), 0);
         assert_eq!(queue.releasable(&committed(&[4, 0])), 8);
         assert_eq!(queue.releasable(&committed(&[4, 2])), 18);
+    }
+
+    #[test]
+    fn a_read_waits_for_its_fence_too() {
+        let mut queue = OutputQueue::default();
+        let open = |batch, fence| move |_: ShardId| port::Gate { batch: Batch(batch), fence };
+        let read = Gate { until: port::Gate { batch: Batch(3), fence: 2 }, ..gate(0, 3) };
+        queue.mark(5, Some(read));
+        for (batch, fence, wanted) in [(3, 1, 0), (2, 2, 0), (3, 2, 5)] {
+            assert_eq!(queue.releasable(&open(batch, fence)), wanted);
+        }
+    }
+
+    #[test]
+    fn replies_that_are_lost_are_told_apart() {
+        let mut queue = OutputQueue::default();
+        let read = Gate { until: port::Gate { batch: Batch(2), fence: 9 }, ..gate(0, 2) };
+        queue.mark(10, Some(gate(0, 2)));
+        queue.mark(20, Some(read));
+        queue.mark(30, Some(gate(0, 3)));
+        queue.mark(40, Some(Gate { alone: false, ..gate(0, 3) }));
+        queue.mark_all(50, &[Gate { alone: false, ..gate(1, 1) }, Gate { alone: false, ..read }]);
+        let lost = Lost { proposed: Batch(2), ..lost_from(2) };
+        let wanted = [(0..10, Fate::Unknown), (10..20, Fate::Again), (20..30, Fate::Refused), (30..50, Fate::Unknown)];
+        assert_eq!(queue.lost(ShardId(0), &lost), wanted);
     }
 
     #[test]
@@ -258,7 +314,7 @@ mod tests {
     type Byte = Vec<Gate>;
 
     fn model_releasable(bytes: &[Byte], batches: &[u64]) -> usize {
-        let open = |gate: &Gate| batches[usize::from(gate.shard.0)] >= gate.batch.0;
+        let open = |gate: &Gate| batches[usize::from(gate.shard.0)] >= gate.until.batch.0;
         bytes.iter().take_while(|gates| gates.iter().all(open)).count()
     }
 
@@ -303,8 +359,9 @@ mod tests {
                     Event::LoseTerm(shard, batch, count, new) => {
                         // Of a lost term only what is not committed is asked for.
                         let first = batch.max(batches[usize::from(shard)] + 1);
-                        let hit = |byte: &Byte| byte.iter().any(|gate| gate.shard.0 == shard && gate.batch.0 >= first);
-                        let ranges = queue.affected(ShardId(shard), Batch(first));
+                        let hit = |byte: &Byte| byte.iter().any(|gate| gate.shard.0 == shard && gate.until.batch.0 >= first);
+                        let ranges = queue.lost(ShardId(shard), &lost_from(first));
+                        let ranges: Vec<Range<usize>> = ranges.into_iter().map(|(range, _)| range).collect();
                         for (at, byte) in bytes.iter().enumerate() {
                             prop_assert_eq!(hit(byte), ranges.iter().any(|range| range.contains(&at)));
                         }

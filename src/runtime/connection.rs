@@ -17,6 +17,10 @@ use super::ring::SocketId;
 pub use pool::{BufferPool, POOLED_BUFFER_BYTES_MAX, POOLED_BUFFERS_MAX};
 pub use table::Connections;
 
+/// Replies that may gather for a client that does not read them, before no more of its requests are run, in bytes. A limit that drops
+/// it may come first.
+pub const OUTPUT_AHEAD_BYTES_MAX: usize = 64 << 20;
+
 /// The transport state of one connection; `T` is what the rest of the server keeps for its client.
 pub struct Connection<T> {
     socket: SocketId,
@@ -33,6 +37,8 @@ pub struct Connection<T> {
     pub close_after_flush: bool,
     /// Whether the connection is listed among those that have something to send; the owner's to use.
     pub is_dirty: bool,
+    /// Whether so many replies have gathered that no more requests are run until some have left.
+    pub is_full: bool,
     /// When bytes last came or went, on the core's monotonic clock.
     pub last_active_us: u64,
     received_bytes: u64,
@@ -49,6 +55,8 @@ pub struct MovedConnection<T> {
     pub client: T,
     /// Bytes received and sent so far.
     pub traffic_bytes: (u64, u64),
+    /// When bytes last came or went, on the node's monotonic clock.
+    pub last_active_us: u64,
 }
 
 impl<T> Connection<T> {
@@ -64,6 +72,7 @@ impl<T> Connection<T> {
             in_flight_bytes: 0,
             close_after_flush: false,
             is_dirty: false,
+            is_full: false,
             last_active_us: now_us,
             received_bytes: 0,
             sent_bytes: 0,
@@ -234,7 +243,13 @@ impl<T> Connection<T> {
         assert!(self.is_flushed(), "a connection moves when everything is sent");
         let undecoded = self.take_undecoded();
         let traffic_bytes = self.traffic_bytes();
-        MovedConnection { descriptor, undecoded, client: self.client, traffic_bytes }
+        MovedConnection {
+            descriptor,
+            undecoded,
+            client: self.client,
+            traffic_bytes,
+            last_active_us: self.last_active_us,
+        }
     }
 
     /// Unpacks one that came from another core, under the id that its socket has in this core's ring. Decode what is

@@ -87,6 +87,21 @@ fn write_directly(path: &Path) -> io::Result<()> {
     file.write_all_at(&buffer, 0)
 }
 
+/// The bytes that are free for us on the file system of a directory.
+///
+/// # Errors
+/// As `statvfs(3)`.
+pub fn free_bytes(directory: &Path) -> io::Result<u64> {
+    let path = CString::new(directory.as_os_str().as_bytes())?;
+    // SAFETY: all fields of the struct are integers; zeros are a value of it.
+    let mut found: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the path ends with a zero byte, and the call writes no more than one `statvfs`.
+    match unsafe { libc::statvfs(path.as_ptr(), &raw mut found) } {
+        0 => Ok(found.f_bavail * found.f_frsize),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Gives a file its blocks on disk, so that later writes cannot run out of space.
 pub(super) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     let length = libc::off_t::try_from(bytes).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;

@@ -2,6 +2,8 @@
 
 use crate::runtime::map::SegmentMap;
 use crate::runtime::segment_files::SegmentFiles;
+use crate::runtime::segment_lock::open_locked;
+use ringkeep_shards::FoundFile;
 use ringkeep_shards::ids::SegmentId;
 use ringkeep_shards::keyspace::{ColdRange, Segments};
 use ringkeep_shards::log::SegmentRole;
@@ -50,7 +52,7 @@ impl ShardFiles {
         for file in files.list()? {
             let map = Arc::new(files.map(file.segment, file.role)?);
             let open = match file.role {
-                SegmentRole::Log => Some(Rc::new(files.open_log(file.segment)?)),
+                SegmentRole::Log => Some(Rc::new(open_locked(&files, file.segment)?)),
                 SegmentRole::Checkpoint => None,
             };
             segments.insert(file.segment, OpenSegment { role: file.role, file: open, map });
@@ -63,10 +65,15 @@ impl ShardFiles {
         &self.files
     }
 
-    /// The bytes of the segments of a role, by number.
-    pub fn bytes(&self, role: SegmentRole) -> Vec<(SegmentId, &[u8])> {
-        let of_role = self.segments.iter().filter(|(_, open)| open.role == role);
-        of_role.map(|(&segment, open)| (segment, &open.map[..])).collect()
+    /// All files, by number.
+    pub fn found(&self) -> Vec<FoundFile<'_>> {
+        let files = self.segments.iter();
+        files.map(|(&segment, open)| FoundFile { segment, role: open.role, bytes: &open.map[..] }).collect()
+    }
+
+    /// All open files.
+    pub fn segments(&self) -> impl Iterator<Item = &OpenSegment> {
+        self.segments.values()
     }
 
     /// One segment.
@@ -80,9 +87,15 @@ impl ShardFiles {
         self.segments.insert(new.segment, open);
     }
 
-    /// The highest number in use.
-    pub fn newest(&self) -> SegmentId {
-        self.segments.keys().next_back().copied().unwrap_or(SegmentId(0))
+    /// Takes in a checkpoint that has its name.
+    pub fn add_checkpoint(&mut self, segment: SegmentId, map: SegmentMap) {
+        let open = OpenSegment { role: SegmentRole::Checkpoint, file: None, map: Arc::new(map) };
+        self.segments.insert(segment, open);
+    }
+
+    /// A file goes, or gets another number.
+    pub fn remove(&mut self, segment: SegmentId) {
+        self.segments.remove(&segment);
     }
 }
 
@@ -105,27 +118,4 @@ impl Segments for Unhurried<'_> {
         let start = range.offset as usize;
         map.get(start..start + range.len)
     }
-}
-
-/// Makes a log segment: zeroed, durable, found again after a crash. `pace` is told of every chunk written, in bytes.
-///
-/// # Errors
-/// What the file system says; nothing is left behind.
-pub fn make_segment(
-    files: &SegmentFiles,
-    segment: SegmentId,
-    bytes: u64,
-    pace: &mut dyn FnMut(usize),
-) -> io::Result<NewSegment> {
-    let mut unfinished = files.begin(segment, SegmentRole::Log, bytes)?;
-    loop {
-        match unfinished.zero_next()? {
-            0 => break,
-            written => pace(written),
-        }
-    }
-    unfinished.finish()?;
-    let file = files.open_log(segment)?;
-    let map = files.map(segment, SegmentRole::Log)?;
-    Ok(NewSegment { segment, bytes, file, map })
 }

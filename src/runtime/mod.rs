@@ -14,5 +14,6 @@ pub mod node;
 pub mod reactor;
 pub mod ring;
 pub mod segment_files;
+pub mod segment_lock;
 pub mod signals;
 mod sys;

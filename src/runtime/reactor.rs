@@ -9,9 +9,9 @@
 use crate::config::Config;
 use crate::log_line;
 use crate::resp::Decoded;
-use crate::runtime::background::{SegmentReply, SegmentRequest};
+use crate::runtime::background;
 use crate::runtime::clock::Clock;
-use crate::runtime::connection::{BufferPool, Connection, Connections};
+use crate::runtime::connection::{BufferPool, Connection, Connections, OUTPUT_AHEAD_BYTES_MAX};
 use crate::runtime::files::ShardFiles;
 use crate::runtime::map::SegmentMap;
 use crate::runtime::mesh::Mesh;
@@ -33,8 +33,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+mod moving;
+mod stopping;
+
 /// How often timers are looked at while something waits for one.
 const TIMER: Duration = Duration::from_millis(100);
+/// How often the room on the disk is looked at, in microseconds.
+const DISK_LOOK_US: u64 = 1_000_000;
 /// Bytes that a connection may have sent ahead of a request that waits before it is not read from any more.
 const HELD_BACK_BYTES_MAX: usize = 1 << 20;
 
@@ -60,10 +65,13 @@ pub struct Reactor {
     dirty: Vec<SocketId>,
     /// Log writes in flight, by the shard's place, with when they were handed over in microseconds.
     writing: Vec<Option<(LogWrite, u64)>>,
-    segment_requests: crossbeam::channel::Sender<SegmentRequest>,
-    segment_replies: crossbeam::channel::Receiver<SegmentReply>,
+    background_requests: crossbeam::channel::Sender<background::Request>,
+    background_replies: crossbeam::channel::Receiver<background::Reply>,
     stop: StopRequest,
     timer_due_us: u64,
+    moves: moving::Moves,
+    stopping: Option<stopping::Stopping>,
+    disk_looked_at_us: u64,
     /// Connections of the whole node.
     connected: Arc<AtomicUsize>,
     make_client: MakeClient,
@@ -88,8 +96,8 @@ impl Reactor {
         mesh: Mesh<Message>,
         clock: Clock,
         engine: Engine,
-        segment_requests: crossbeam::channel::Sender<SegmentRequest>,
-        segment_replies: crossbeam::channel::Receiver<SegmentReply>,
+        background_requests: crossbeam::channel::Sender<background::Request>,
+        background_replies: crossbeam::channel::Receiver<background::Reply>,
         stop: StopRequest,
         connected: Arc<AtomicUsize>,
         make_client: MakeClient,
@@ -106,10 +114,13 @@ impl Reactor {
             doors: Vec::new(),
             dirty: Vec::new(),
             writing: (0..shards).map(|_| None).collect(),
-            segment_requests,
-            segment_replies,
+            background_requests,
+            background_replies,
             stop,
             timer_due_us: 0,
+            moves: moving::Moves::default(),
+            stopping: None,
+            disk_looked_at_us: 0,
             connected,
             make_client,
         }
@@ -137,10 +148,8 @@ impl Reactor {
         loop {
             self.turn().await;
             if self.stop.is_requested() {
-                for (listener, _) in self.doors.drain(..) {
-                    self.ring.stop_listening(listener);
-                }
-                if self.stopped() {
+                self.begin_stop();
+                if self.has_stopped() {
                     return;
                 }
             }
@@ -149,7 +158,7 @@ impl Reactor {
 
     async fn turn(&mut self) {
         let sleep = self.sleep();
-        let (mesh, replies) = (&self.mesh, &self.segment_replies);
+        let (mesh, replies) = (&self.mesh, &self.background_replies);
         self.ring.turn(sleep, || mesh.has_inbound() || !replies.is_empty()).await;
         self.clock.read();
         self.engine.now.unix_ms = self.clock.unix_ms();
@@ -160,14 +169,29 @@ impl Reactor {
         }
         self.engine.node.observed.calls.interrupted();
         self.receive_messages();
+        self.take_moves();
         self.take_background();
         self.tick_timers();
+        for place in 0..self.engine.shards.len() {
+            if self.engine.shards[place].shard.wants_turn() {
+                self.engine.touch(place);
+            }
+        }
         self.engine.end_waits_when_due();
         self.finish_turn();
     }
 
     fn sleep(&self) -> Sleep {
         let wait_left = self.engine.next_wait_us().map(Duration::from_micros);
+        if self.engine.shards.iter().any(|local| local.shard.wants_turn()) {
+            return Sleep::AtMost(Duration::ZERO);
+        }
+        if self.stopping.is_some() {
+            return Sleep::AtMost(stopping::STOP_TIMER);
+        }
+        if self.moves.has_departures() {
+            return Sleep::AtMost(moving::DEPARTURE_TIMER);
+        }
         if self.cold.outstanding() > 0 {
             return Sleep::AtMost(Duration::from_millis(1));
         }
@@ -189,7 +213,11 @@ impl Reactor {
                 self.engine.node.counters.sends += 1;
                 if let Some(connection) = self.connections.get_mut(socket) {
                     connection.sent(buffer, now_us, &mut self.pool);
+                    let was_full = connection.is_full;
                     self.flush(socket);
+                    if was_full {
+                        self.resume(socket);
+                    }
                 }
             }
             Completion::LogWritten { token, buffer, result } => {
@@ -210,8 +238,8 @@ impl Reactor {
                 if let Some(connection) = self.connections.get_mut(socket) {
                     // What was asked before the end is answered; half a request is nothing.
                     connection.client.state.ended = true;
-                    connection.client.state.session.closing = true;
-                    self.flush(socket);
+                    self.moves.call_off(socket);
+                    self.resume(socket);
                 }
             }
             Completion::SendFailed { socket, .. } => self.leave(socket),
@@ -233,6 +261,9 @@ impl Reactor {
 
     fn accepted(&mut self, listener: ListenerId, socket: OwnedFd) {
         let door = self.doors.iter().find(|(id, _)| *id == listener).map_or(Door::Server, |(_, door)| *door);
+        if self.stopping.is_some() {
+            return;
+        }
         self.engine.node.counters.connections_received += 1;
         let peer = super::listen::peer_address(&socket).ok();
         if let Some(text) = self.refusal(peer) {
@@ -283,7 +314,8 @@ impl Reactor {
         self.engine.node.counters.input_bytes += bytes.len() as u64;
         self.engine.node.counters.receives += 1;
         let state = &connection.client.state;
-        if state.waiting.is_some() || state.session.closing {
+        let departs = self.moves.is_departing(socket);
+        if state.waiting.is_some() || state.session.closing || connection.is_full || departs {
             if !state.session.closing {
                 connection.keep(bytes, &mut self.pool);
                 if connection.undecoded().len() > HELD_BACK_BYTES_MAX && !connection.client.state.paused {
@@ -303,9 +335,9 @@ impl Reactor {
         self.flush(socket);
     }
 
-    /// Drops a connection that holds more than it may.
-    fn check_bounds(&mut self, socket: SocketId) {
-        let Some(connection) = self.connections.get_mut(socket) else { return };
+    /// Drops a connection that holds more than it may; whether it did.
+    fn check_bounds(&mut self, socket: SocketId) -> bool {
+        let Some(connection) = self.connections.get_mut(socket) else { return false };
         let query = (connection.undecoded().len() + connection.client.decoder.held_bytes()) as u64;
         if query > self.engine.node.settings.config().query_buffer_bytes_max {
             connection.client.state.overrun = Some(Overrun::Query);
@@ -314,7 +346,7 @@ impl Reactor {
         if unsent > self.engine.node.output_bytes_max() {
             connection.client.state.overrun = Some(Overrun::Output);
         }
-        let Some(overrun) = connection.client.state.overrun else { return };
+        let Some(overrun) = connection.client.state.overrun else { return false };
         let state = &connection.client.state;
         let peer = state.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
         let id = state.session.id;
@@ -329,6 +361,7 @@ impl Reactor {
             )),
         }
         self.leave(socket);
+        true
     }
 
     /// Closes connections that have left more unread than the soft limit for too long.
@@ -401,10 +434,15 @@ impl Reactor {
         }
         engine.node.observed.calls.begin_batch();
         let mut used = 0;
+        let mut is_full = false;
         let output_bytes_max = engine.node.output_bytes_max();
         while state.waiting.is_none() && !state.session.closing && used < input.len() {
             if out.len() - start > output_bytes_max {
                 state.overrun = Some(Overrun::Output);
+                break;
+            }
+            is_full = out.len() - start > OUTPUT_AHEAD_BYTES_MAX;
+            if is_full {
                 break;
             }
             match decoder.next(&input[used..]) {
@@ -438,6 +476,7 @@ impl Reactor {
         if out.len() - start > output_bytes_max {
             state.overrun = Some(Overrun::Output);
         }
+        connection.is_full = is_full;
         used
     }
 
@@ -473,6 +512,9 @@ impl Reactor {
 
     /// Sends what may leave, and closes a connection that has nothing more to send.
     fn flush(&mut self, socket: SocketId) {
+        if !self.engine.lost.is_empty() {
+            self.take_back();
+        }
         let engine = &self.engine;
         let Some(connection) = self.connections.get_mut(socket) else { return };
         if connection.is_sending() {
@@ -480,7 +522,7 @@ impl Reactor {
         }
         let gathered = connection.gathered_bytes();
         let state = &mut connection.client.state;
-        let sendable = state.gates.releasable(&|shard| engine.committed(shard)).min(gathered);
+        let sendable = state.gates.releasable(&|shard| engine.open(shard)).min(gathered);
         state.gates.released(sendable);
         if let Some(buffer) = connection.take_sendable(sendable, &mut self.pool) {
             self.ring.send(socket, buffer);
@@ -492,23 +534,32 @@ impl Reactor {
         }
     }
 
+    /// Shards have lost something: no connection may send a reply that depends on it.
+    fn take_back(&mut self) {
+        for (shard, lost) in std::mem::take(&mut self.engine.lost) {
+            let sockets: Vec<SocketId> = self.connections.iter_mut().map(|connection| connection.socket()).collect();
+            for socket in sockets {
+                let Some(connection) = self.connections.get_mut(socket) else { continue };
+                let (client, out, start) = connection.client_and_output(&mut self.pool);
+                if client.state.take_back(shard, &lost, out, start) {
+                    self.engine.released.push(socket);
+                }
+            }
+        }
+    }
+
     fn receive_messages(&mut self) {
         let engine = &mut self.engine;
-        self.mesh.receive(|_, message| engine.received(message));
+        let moves = &mut self.moves;
+        self.mesh.receive(|from, message| match message {
+            Message::Moving(said) => moves.hear(from, said),
+            message => engine.received(message),
+        });
     }
 
     fn take_background(&mut self) {
-        while let Ok(reply) = self.segment_replies.try_recv() {
-            match reply.result {
-                Ok(new) => {
-                    let (segment, bytes) = (new.segment, new.bytes);
-                    self.engine.shards[reply.place].files.add(new);
-                    self.engine.step(reply.place, Input::Segment { segment, bytes });
-                }
-                Err(error) => {
-                    panic!("shard {}: a segment cannot be made: {error}", self.engine.shards[reply.place].id)
-                }
-            }
+        while let Ok(background::Reply { place, done }) = self.background_replies.try_recv() {
+            self.engine.background_done(place, done);
         }
         while let Some(done) = self.cold.next_done() {
             if let Err(error) = done.result {
@@ -525,6 +576,10 @@ impl Reactor {
         }
         self.timer_due_us = now_us + TIMER.as_micros() as u64;
         self.close_idle();
+        if now_us >= self.disk_looked_at_us + DISK_LOOK_US || self.disk_looked_at_us == 0 {
+            self.disk_looked_at_us = now_us.max(1);
+            self.engine.tell_disk_free();
+        }
         self.check_soft_limit();
         let counters = self.engine.node.counters;
         let observed = &mut self.engine.node.observed;
@@ -560,9 +615,12 @@ impl Reactor {
                 engine: &mut self.engine,
                 connections: &mut self.connections,
                 pool: &mut self.pool,
+                ticket,
                 close: &mut close,
             };
-            let answer = Answer::Data(question(&mut view));
+            view.engine.traces.question_put(ticket.core);
+            let Some(answer) = question(&mut view) else { continue };
+            let answer = Answer::Data(answer);
             if ticket.core == self.engine.core {
                 self.engine.answers.push_back((ticket, answer, None));
             } else {
@@ -576,6 +634,7 @@ impl Reactor {
 
     /// Ends the turn: shards write, answers reach their connections, bytes leave.
     fn finish_turn(&mut self) {
+        self.depart();
         loop {
             self.engine.tell_monitors();
             self.put_questions();
@@ -596,6 +655,7 @@ impl Reactor {
             };
             self.resume(socket);
         }
+        self.settle_moves();
         self.engine.end_of_turn();
         for (place, mut write) in self.engine.writes.drain(..) {
             let file = self.engine.shards[place].files.segment(write.segment).expect("the log writes to its segments");
@@ -604,17 +664,19 @@ impl Reactor {
             self.ring.write_log(file, write.offset, buffer, place as u64);
             self.writing[place] = Some((write, self.clock.now_us()));
         }
-        for (place, segment, bytes) in self.engine.segments_wanted.drain(..) {
-            let local = &self.engine.shards[place];
-            let urgent = local.shard.waits_for_segment();
-            let request = SegmentRequest { place, files: local.files.directory().clone(), segment, bytes, urgent };
-            self.segment_requests.send(request).expect("the background runs as long as its cores");
+        for (place, work) in self.engine.background.drain(..) {
+            let files = self.engine.shards[place].files.directory().clone();
+            let request = background::Request { place, files, work };
+            self.background_requests.send(request).expect("the background runs as long as its cores");
         }
         for (place, range, number) in self.engine.populate.drain(..) {
             let files: &ShardFiles = &self.engine.shards[place].files;
             let map = files.segment(range.segment).expect("values refer to segments that are there").map.clone();
             let start = range.offset as usize;
             self.cold.populate(MapRef(map), start..start + range.len, number);
+        }
+        if !self.engine.lost.is_empty() {
+            self.take_back();
         }
         let mut released = std::mem::take(&mut self.engine.released);
         for socket in released.drain(..) {
@@ -630,24 +692,28 @@ impl Reactor {
 
     /// A connection's request is finished: what was held back behind it runs.
     fn resume(&mut self, socket: SocketId) {
+        if !self.ring.is_open(socket) {
+            return;
+        }
         let Some(connection) = self.connections.get_mut(socket) else { return };
         if connection.client.state.waiting.is_none() {
+            if self.check_bounds(socket) || self.moves.is_departing(socket) || self.begin_departure(socket) {
+                return self.flush(socket);
+            }
+            let Some(connection) = self.connections.get_mut(socket) else { return };
             if !connection.undecoded().is_empty() || connection.client.state.deferred.is_some() {
                 self.decode_kept(socket);
             }
             let Some(connection) = self.connections.get_mut(socket) else { return };
             let state = &mut connection.client.state;
-            if state.paused && state.waiting.is_none() {
-                state.paused = false;
-                self.ring.receive(socket);
+            if state.waiting.is_none() {
+                state.session.closing |= state.ended && !connection.is_full;
+                if state.paused && !connection.is_full {
+                    state.paused = false;
+                    self.ring.receive(socket);
+                }
             }
         }
         self.flush(socket);
-    }
-
-    /// Whether nothing is owed any more.
-    fn stopped(&mut self) -> bool {
-        self.writing.iter().all(Option::is_none)
-            && self.connections.iter_mut().all(|connection| connection.is_flushed())
     }
 }

@@ -86,6 +86,14 @@ impl SegmentFiles {
         sync_directory(&self.path)
     }
 
+    /// The bytes that are free for the directory's files.
+    ///
+    /// # Errors
+    /// As `statvfs(3)`.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        super::disk::free_bytes(&self.path)
+    }
+
     /// The path of a file.
     pub fn path(&self, segment: SegmentId, role: SegmentRole) -> PathBuf {
         self.path.join(format!("{:016}.{}", segment.0, extension(role)))

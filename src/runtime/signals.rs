@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::doorbell::Doorbell;
 
@@ -10,13 +10,19 @@ use super::doorbell::Doorbell;
 #[derive(Clone)]
 pub struct StopRequest {
     requested: Arc<AtomicBool>,
+    /// Cores that may still owe something to a client.
+    owing: Arc<AtomicUsize>,
     doorbells: Arc<[Doorbell]>,
 }
 
 impl StopRequest {
     /// A request that nobody has made yet, which will wake these cores.
     pub fn new(doorbells: &[Doorbell]) -> Self {
-        Self { requested: Arc::new(AtomicBool::new(false)), doorbells: doorbells.into() }
+        Self {
+            requested: Arc::new(AtomicBool::new(false)),
+            owing: Arc::new(AtomicUsize::new(doorbells.len())),
+            doorbells: doorbells.into(),
+        }
     }
 
     /// Whether to stop. Look at it once per turn.
@@ -30,6 +36,16 @@ impl StopRequest {
         for doorbell in self.doorbells.iter() {
             doorbell.wake();
         }
+    }
+
+    /// Says that the calling core owes nothing to any client any more. Once per core.
+    pub fn owes_nothing(&self) {
+        self.owing.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Whether every core has said so: none needs another one any more.
+    pub fn nobody_owes(&self) -> bool {
+        self.owing.load(Ordering::SeqCst) == 0
     }
 
     /// Lets SIGTERM and SIGINT make the request; a second SIGINT ends the process at once, for the impatient.

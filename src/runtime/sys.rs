@@ -48,6 +48,17 @@ pub(super) fn shut_down(descriptor: BorrowedFd<'_>) {
     unsafe { libc::shutdown(descriptor.as_raw_fd(), libc::SHUT_RDWR) };
 }
 
+/// Takes the exclusive `flock` of an open file; false when another open file of the same name has it.
+pub(super) fn try_lock_file(descriptor: BorrowedFd<'_>) -> io::Result<bool> {
+    // SAFETY: flock takes two integers and touches no memory of ours.
+    if unsafe { libc::flock(descriptor.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0 {
+        return Ok(true);
+    }
+    let error = io::Error::last_os_error();
+    let passes = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted);
+    if passes { Ok(false) } else { Err(error) }
+}
+
 /// Fills `bytes` from the kernel's random source.
 ///
 /// # Panics

@@ -7,8 +7,11 @@ use crate::serve::engine::Engine;
 use crate::serve::exec::ExecRun;
 use crate::serve::job::OwnedCall;
 use crate::serve::message::Answer;
+pub use crate::serve::traffic::Traffic;
 use ringkeep_shards::command::Session;
-use ringkeep_shards::ids::{Batch, CoreId, ShardId};
+use ringkeep_shards::ids::ShardId;
+use ringkeep_shards::lost::Fate;
+use ringkeep_shards::port;
 use smallvec::SmallVec;
 use std::any::Any;
 use std::net::SocketAddr;
@@ -38,7 +41,7 @@ pub struct ClientState {
     /// EXEC, while it runs piece by piece.
     pub exec: Option<Box<ExecRun>>,
     /// The gate that the connection was last listed for at its shard.
-    pub listed: (ShardId, Batch),
+    pub listed: (ShardId, port::Gate),
     /// Set when the connection holds more than it may: it is closed.
     pub overrun: Option<Overrun>,
     /// Since when it leaves more unread than the soft limit, on the node's monotonic clock.
@@ -55,7 +58,7 @@ pub struct ClientState {
     pub shard_port_first: Option<u16>,
     /// When it was made, on the node's monotonic clock.
     pub since_us: u64,
-    /// Commands that ran since the connection was last looked at for a move, and how many of them each core's shards served.
+    /// Which cores its commands are for.
     pub traffic: Traffic,
 }
 
@@ -66,17 +69,6 @@ pub enum Overrun {
     Query,
     /// Bytes of replies that the client does not read.
     Output,
-}
-
-/// Which core a connection's commands are for.
-#[derive(Default, Clone, Copy, Debug)]
-pub struct Traffic {
-    /// Commands for shards of the core that holds the connection.
-    pub here: u32,
-    /// Commands for shards of one other core.
-    pub there: u32,
-    /// That core.
-    pub other: CoreId,
 }
 
 /// Commands for one foreign shard.
@@ -132,6 +124,8 @@ pub struct Waiting {
     pub gates: SmallVec<[Gate; 2]>,
     /// Whether the reply is sent (CLIENT REPLY).
     pub replies: bool,
+    /// What became of a part that was answered and lost before the others were: the reply says so.
+    pub lost: Option<Fate>,
 }
 
 impl ClientState {
@@ -155,6 +149,7 @@ impl ClientState {
             ran: Ran::default(),
             gates: SmallVec::new(),
             replies: true,
+            lost: None,
         });
         self.serial
     }

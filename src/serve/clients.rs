@@ -1,11 +1,12 @@
 //! CLIENT's subcommands that look at all connections of the node: every core is asked.
 
 use crate::resp::WireReply;
+use crate::runtime::connection::Connection;
 use crate::runtime::ring::SocketId;
-use crate::serve::client::{ClientState, Finish};
+use crate::serve::client::{Client, ClientState, Finish};
 use crate::serve::engine::Engine;
 use crate::serve::host::address_text;
-use crate::serve::message::CoreView;
+use crate::serve::message::{CoreView, Message, Moving};
 use ringkeep_shards::command::{
     ClientFacts, ClientFilter, ClientKind, Command, Failure, KilledClients, ListedClients, client_line, timeout_ms,
 };
@@ -13,6 +14,7 @@ use ringkeep_shards::ids::ClientId;
 use ringkeep_shards::keyspace::canonical_integer;
 use ringkeep_shards::reply::ReplySink;
 use std::any::Any;
+use std::collections::BTreeSet;
 
 impl Engine {
     /// Runs `client|...` of which the row says [`ringkeep_shards::command::Run::Node`].
@@ -57,7 +59,7 @@ impl Engine {
             let told = told.clone();
             Box::new(move |view| {
                 told(view);
-                Box::new(())
+                Some(Box::new(()))
             })
         };
         let finish = Finish::Data(Box::new(|_, state, _, out| WireReply::new(out, state.session.protocol).ok()));
@@ -65,10 +67,12 @@ impl Engine {
     }
 
     fn list_clients(&mut self, socket: SocketId, state: &mut ClientState, listed: ListedClients) {
-        let question = || -> crate::serve::message::Question { Box::new(|view| Box::new(lines(view))) };
+        let question = || -> crate::serve::message::Question { Box::new(|view| Some(Box::new(lines(view)))) };
         let finish = Finish::Data(Box::new(move |_, state, parts, out| {
             let mut lines: Vec<(ClientId, Vec<u8>)> = parts.into_iter().flat_map(answer::<Lines>).collect();
+            // One that moved meanwhile may have been seen on both cores.
             lines.sort();
+            lines.dedup_by_key(|(id, _)| *id);
             let text: Vec<u8> = match listed {
                 ListedClients::All | ListedClients::Kind(ClientKind::Normal) => {
                     lines.into_iter().flat_map(|(_, line)| line).collect()
@@ -89,7 +93,7 @@ impl Engine {
             Box::new(move |view| {
                 let found = view.connections.iter_mut().find(|connection| connection.client.state.session.id == id);
                 let socket = found.map(|connection| connection.socket());
-                Box::new(socket.is_some_and(|socket| view.engine.unblock(socket, by_error)))
+                Some(Box::new(socket.is_some_and(|socket| view.engine.unblock(socket, by_error))))
             })
         };
         let finish = Finish::Data(Box::new(move |_, state, parts, out| {
@@ -107,10 +111,11 @@ impl Engine {
         };
         let question = || -> crate::serve::message::Question {
             let filter = filter.clone();
-            Box::new(move |view| Box::new(kill(view, &filter, own)))
+            Box::new(move |view| Some(Box::new(kill(view, &filter, own))))
         };
         let finish = Finish::Data(Box::new(move |_, state, parts, out| {
-            let count: i64 = parts.into_iter().map(answer::<i64>).sum();
+            let killed: BTreeSet<ClientId> = parts.into_iter().flat_map(answer::<Vec<ClientId>>).collect();
+            let count = killed.len() as i64;
             let mut reply = WireReply::new(out, state.session.protocol);
             match (by_address, count) {
                 (true, 0) => reply.error("ERR No such client"),
@@ -131,27 +136,32 @@ fn answer<T: 'static>(part: Box<dyn Any + Send>) -> T {
 /// The lines of a core's connections.
 fn lines(view: &mut CoreView<'_>) -> Lines {
     let now_us = view.engine.now.monotonic_us;
-    let seconds_since = |then_us: u64| now_us.saturating_sub(then_us) / 1_000_000;
-    let line = |connection: &mut crate::runtime::connection::Connection<crate::serve::client::Client>| {
-        let state = &connection.client.state;
-        let facts = ClientFacts {
-            peer: address_text(state.peer),
-            local: address_text(state.local),
-            socket: connection.socket().index(),
-            age_s: seconds_since(state.since_us),
-            idle_s: seconds_since(connection.last_active_us),
-            input_bytes: connection.undecoded().len(),
-            output_bytes: connection.unsent_bytes(),
-            buffer_bytes: connection.buffer_bytes(),
-        };
-        (state.session.id, client_line(&state.session, &facts))
-    };
-    view.connections.iter_mut().map(line).collect()
+    let left = view.engine.traces.iter_mut().map(|trace| (trace.id, trace.line.clone()));
+    let held =
+        view.connections.iter_mut().map(|connection| (connection.client.state.session.id, line(connection, now_us)));
+    held.chain(left).collect()
 }
 
-/// Closes those of a core's connections that fit; how many did. The one that asks gets its reply first.
-fn kill(view: &mut CoreView<'_>, filter: &ClientFilter, own: ClientId) -> i64 {
-    let mut count = 0;
+/// A connection's line.
+pub(crate) fn line(connection: &Connection<Client>, now_us: u64) -> Vec<u8> {
+    let seconds_since = |then_us: u64| now_us.saturating_sub(then_us) / 1_000_000;
+    let state = &connection.client.state;
+    let facts = ClientFacts {
+        peer: address_text(state.peer),
+        local: address_text(state.local),
+        socket: connection.socket().index(),
+        age_s: seconds_since(state.since_us),
+        idle_s: seconds_since(connection.last_active_us),
+        input_bytes: connection.undecoded().len(),
+        output_bytes: connection.unsent_bytes(),
+        buffer_bytes: connection.buffer_bytes(),
+    };
+    client_line(&state.session, &facts)
+}
+
+/// Closes those of a core's connections that fit; which did. The one that asks gets its reply first.
+fn kill(view: &mut CoreView<'_>, filter: &ClientFilter, own: ClientId) -> Vec<ClientId> {
+    let mut killed = Vec::new();
     for connection in view.connections.iter_mut() {
         let socket = connection.socket();
         let state = &mut connection.client.state;
@@ -159,7 +169,7 @@ fn kill(view: &mut CoreView<'_>, filter: &ClientFilter, own: ClientId) -> i64 {
         if state.ended || !filter.fits(id, own, &address_text(state.peer), &address_text(state.local)) {
             continue;
         }
-        count += 1;
+        killed.push(id);
         if id == own {
             state.session.closing = true;
         } else {
@@ -168,7 +178,14 @@ fn kill(view: &mut CoreView<'_>, filter: &ClientFilter, own: ClientId) -> i64 {
             view.close.push(socket);
         }
     }
-    count
+    for trace in view.engine.traces.iter_mut() {
+        if !trace.killed && filter.fits(trace.id, own, &trace.peer, &trace.local) {
+            trace.killed = true;
+            killed.push(trace.id);
+            view.engine.outbox.push((trace.to, Message::Moving(Moving::Close(trace.id))));
+        }
+    }
+    killed
 }
 
 /// `CLIENT PAUSE timeout [WRITE | ALL]`: milliseconds, and whether reads are held back too.

@@ -5,24 +5,33 @@
 use crate::observe::CallEnd;
 use crate::resp::WireReply;
 use crate::route::{Gate, SlotMap};
+use crate::runtime::background::Chore;
 use crate::runtime::ring::SocketId;
 use crate::serve::called::{Called, Ended};
 use crate::serve::client::{ClientState, Finish};
+use crate::serve::housekeeping::Save;
 use crate::serve::job::{Job, OwnedCall, Work};
 use crate::serve::local::{Gated, LocalShard};
 use crate::serve::message::{Answer, Message, Question, Ticket};
 use crate::serve::node::NodeState;
+use crate::serve::traces::Traces;
 use bytes::Bytes;
-use ringkeep_shards::command::{Admission, Arguments, Command, Door, Keys, ReplyMode, Run};
-use ringkeep_shards::ids::{Batch, CoreId, ShardId};
+use ringkeep_shards::command::{Admission, Arguments, Command, Door, Keys, ReplyMode, Run, at_shard_port};
+use ringkeep_shards::ids::{CoreId, ShardId};
 use ringkeep_shards::keyspace::ColdRange;
 use ringkeep_shards::log::LogWrite;
-use ringkeep_shards::port::{Input, Now, Outcome, Outputs, Request};
+use ringkeep_shards::lost::{Fate, Lost};
+use ringkeep_shards::port::{self, Input, Now, Outcome, Outputs, Request};
 use ringkeep_shards::reply::ReplySink;
 use ringkeep_shards::slots::slot_of;
 use slab::Slab;
 use std::any::Any;
 use std::collections::VecDeque;
+
+/// Ranges that are brought in for the checkpoint of a shard are numbered by its place, from here on.
+pub(super) const FOR_CHECKPOINTS: u64 = 1 << 62;
+/// Ranges that are brought in for an entry that a shard is to apply, likewise.
+const FOR_ENTRIES: u64 = 1 << 61;
 
 /// Commands of one connection that one message to a foreign shard carries at most.
 const RUN_CALLS_MAX: usize = 1024;
@@ -45,20 +54,26 @@ pub struct Engine {
     pub outbox: Vec<(CoreId, Message)>,
     /// Connections of this core whose bytes may leave now.
     pub released: Vec<SocketId>,
+    /// What shards of this core have lost, for the connections that wait for it: see [`ClientState::take_back`].
+    pub lost: Vec<(ShardId, Lost)>,
     /// Answers for connections of this core, with the gates of this core's shards that they wait for.
     pub answers: VecDeque<(Ticket, Answer, Option<Gate>)>,
     /// Questions to this core, to be put by the reactor.
     pub questions: Vec<(Ticket, Question)>,
+    /// Connections that left this core a moment ago.
+    pub traces: Traces,
     /// The node, as this core sees it: settings, counters, slow log.
     pub node: NodeState,
     /// Log writes to be made, with the shard's place.
     pub writes: Vec<(usize, LogWrite)>,
     /// Ranges to be brought in: the shard's place, the range, the number to call [`Engine::populated`] with.
     pub populate: Vec<(usize, ColdRange, u64)>,
-    /// Segments to be made: the shard's place, the number, the bytes.
-    pub segments_wanted: Vec<(usize, ringkeep_shards::ids::SegmentId, u64)>,
+    /// Work for the background: the shard's place, what it wants.
+    pub background: Vec<(usize, Chore)>,
     /// Jobs that wait for a cold range.
-    cold: Slab<(Ticket, usize, Job)>,
+    pub(super) cold: Slab<(Ticket, usize, Job)>,
+    /// SAVEs that wait for their checkpoints.
+    pub(super) saves: Vec<Save>,
     /// CLIENT PAUSE.
     pub(super) pause: Option<super::pause::Pause>,
     /// WAIT and its like.
@@ -69,7 +84,7 @@ pub struct Engine {
     pub(super) monitors: super::monitors::Monitors,
     /// How the command that runs now ended.
     pub(super) ended: CallEnd,
-    outputs: Outputs,
+    pub(super) outputs: Outputs,
     /// Shards that took an input in this turn.
     touched: Vec<usize>,
 }
@@ -97,13 +112,16 @@ impl Engine {
             now: Now::default(),
             outbox: Vec::new(),
             released: Vec::new(),
+            lost: Vec::new(),
             answers: VecDeque::new(),
             questions: Vec::new(),
+            traces: Traces::default(),
             node,
             writes: Vec::new(),
             populate: Vec::new(),
-            segments_wanted: Vec::new(),
+            background: Vec::new(),
             cold: Slab::new(),
+            saves: Vec::new(),
             pause: None,
             blocked: Vec::new(),
             searches: super::scripts::Searches::default(),
@@ -151,18 +169,28 @@ impl Engine {
         }
         let before = out.len();
         let mut reply = WireReply::new(out, state.session.protocol);
-        let Admission::Run(command) = state.session.admit(list, &mut reply) else {
-            let is_error = out.get(before) == Some(&b'-');
-            self.replied(state, out, start, before, None);
-            if is_error {
-                if list[0].eq_ignore_ascii_case(b"exec") {
-                    // It ends the transaction, and with it the watches, as it would have by running.
-                    self.unwatch(state);
+        let admission = state.session.admit(list, &mut reply);
+        let mut command = match admission {
+            Admission::Run(command) => command,
+            Admission::Queued | Admission::Refused => {
+                if let (Admission::Queued, Door::Shard(_)) = (admission, state.session.door) {
+                    self.check_queued(state, list, out, before);
                 }
-                self.refused(list);
+                let is_error = out.get(before) == Some(&b'-');
+                self.replied(state, out, start, before, None);
+                if is_error {
+                    if list[0].eq_ignore_ascii_case(b"exec") {
+                        // It ends the transaction, and with it the watches, as it would have by running.
+                        self.unwatch(state);
+                    }
+                    self.refused(list);
+                }
+                return true;
             }
-            return true;
         };
+        if state.session.door != Door::Server {
+            command = at_shard_port(command);
+        }
         self.run_admitted(socket, state, command, list, owned, out, start);
         true
     }
@@ -211,7 +239,7 @@ impl Engine {
     ) {
         let before = out.len();
         let Some(place) = self.local[usize::from(shard.0)] else {
-            state.traffic.count_there(self.core_of[usize::from(shard.0)]);
+            self.count_traffic(state, shard);
             if state.session.reply_mode == ReplyMode::On {
                 state.run = Some(super::client::Run { shard, calls: vec![OwnedCall::new(command, list, owned)] });
             } else {
@@ -219,7 +247,7 @@ impl Engine {
             }
             return;
         };
-        state.traffic.here += 1;
+        state.traffic.count_here();
         if self.shards[place].hold.keeps_out(Some((self.core, socket))) {
             return self.wait_for(socket, state, shard, Work::Calls(vec![OwnedCall::new(command, list, owned)]));
         }
@@ -230,7 +258,7 @@ impl Engine {
         self.step(place, request);
         match std::mem::take(&mut self.outputs.outcome) {
             Outcome::Done(gate) => {
-                let gate = self.gate(place, gate.batch, socket, state);
+                let gate = self.gate(place, gate, socket, state);
                 self.replied(state, out, start, before, gate);
             }
             Outcome::Cold(range) => {
@@ -245,18 +273,27 @@ impl Engine {
         }
     }
 
+    /// Counts a command for the shard's core.
+    #[inline]
+    pub(super) fn count_traffic(&self, state: &mut ClientState, shard: ShardId) {
+        match self.core_of[usize::from(shard.0)] {
+            core if core == self.core => state.traffic.count_here(),
+            core => state.traffic.count_there(core),
+        }
+    }
+
     /// The gate that a reply waits for, if it is closed; the connection is listed to be told when it opens.
     #[inline]
-    fn gate(&mut self, place: usize, batch: Batch, socket: SocketId, state: &mut ClientState) -> Option<Gate> {
+    fn gate(&mut self, place: usize, until: port::Gate, socket: SocketId, state: &mut ClientState) -> Option<Gate> {
         let local = &mut self.shards[place];
-        if batch <= local.committed {
+        if until.is_open(local.open) {
             return None;
         }
-        if state.listed != (local.id, batch) {
-            state.listed = (local.id, batch);
-            local.hold(batch, Gated::Connection(socket));
+        if state.listed != (local.id, until) {
+            state.listed = (local.id, until);
+            local.hold(until, Gated::Connection(socket));
         }
-        Some(Gate { shard: local.id, batch })
+        Some(Gate { shard: local.id, until, alone: true })
     }
 
     /// A reply is written from `before` on: it leaves when its gate opens, or not at all (CLIENT REPLY).
@@ -306,7 +343,7 @@ impl Engine {
             }
         }
         state.session.last_command = command.name;
-        state.traffic.there += 1;
+        state.traffic.count_there(self.core_of[usize::from(run.shard.0)]);
         if self.monitors.is_fed() {
             self.feed_monitors(state, command, list);
         }
@@ -390,7 +427,7 @@ impl Engine {
         }
     }
 
-    /// A message from another core. A moved connection is the reactor's business.
+    /// A message from another core. Connections that move are the reactor's business.
     pub fn received(&mut self, message: Message) {
         match message {
             Message::Job(ticket, job) => {
@@ -399,7 +436,7 @@ impl Engine {
             }
             Message::Ask(ticket, question) => self.questions.push((ticket, question)),
             Message::Answer(ticket, answer) => self.answers.push_back((ticket, answer, None)),
-            Message::Moved(_) => panic!("the reactor adopts connections"),
+            Message::Moving(_) => panic!("the reactor moves connections"),
         }
     }
 
@@ -418,7 +455,10 @@ impl Engine {
                     None => Answer::Reply(std::mem::take(&mut job.replies), std::mem::take(&mut job.ran)),
                 };
                 let gate = self.gate_of_answer(ticket, place, job.gate);
-                self.answer(ticket, place, answer, gate);
+                match job.lost {
+                    Some(fate) => self.answer(ticket, place, answer.in_place_of(fate), port::Gate::OPEN, true),
+                    None => self.answer(ticket, place, answer, gate, job.is_one_run()),
+                }
             }
             Err(range) => self.park(ticket, place, job, range),
         }
@@ -432,7 +472,12 @@ impl Engine {
         let Job { db, protocol, work, done, replies, gate, .. } = job;
         match work {
             Work::Calls(calls) => {
+                let output_bytes_max = self.node.output_bytes_max();
                 for call in &calls[*done..] {
+                    // The connection is closed for what it got already: no more is made for it.
+                    if replies.len() > output_bytes_max {
+                        break;
+                    }
                     let list: smallvec::SmallVec<[&[u8]; 8]> = call.arguments.iter().map(|bytes| &bytes[..]).collect();
                     let owned: smallvec::SmallVec<[(usize, Bytes); 2]> = call
                         .arguments
@@ -451,7 +496,7 @@ impl Engine {
                             replies.truncate(before);
                             return Err(range);
                         }
-                        Outcome::Done(opens) => *gate = (*gate).max(opens.batch),
+                        Outcome::Done(opens) => *gate = gate.and(opens),
                         Outcome::NotServing | Outcome::None => {}
                     }
                     *done += 1;
@@ -464,7 +509,7 @@ impl Engine {
                 self.step(place, Input::Exec { items, watches, reply: &mut reply });
                 match std::mem::take(&mut self.outputs.outcome) {
                     Outcome::Cold(range) => return Err(range),
-                    Outcome::Done(opens) => *gate = opens.batch,
+                    Outcome::Done(opens) => *gate = opens,
                     Outcome::NotServing | Outcome::None => {}
                 }
                 Ok(None)
@@ -483,13 +528,14 @@ impl Engine {
     }
 
     /// An answer leaves when its gate is open; one for this core's own connection takes its gate along.
-    pub(super) fn answer(&mut self, ticket: Ticket, place: usize, answer: Answer, batch: Batch) {
+    pub(super) fn answer(&mut self, ticket: Ticket, place: usize, answer: Answer, until: port::Gate, alone: bool) {
         let local = &mut self.shards[place];
+        let open = until.is_open(local.open);
         if ticket.core == self.core {
-            let gate = (batch > local.committed).then_some(Gate { shard: local.id, batch });
+            let gate = (!open).then_some(Gate { shard: local.id, until, alone });
             self.answers.push_back((ticket, answer, gate));
-        } else if batch > local.committed {
-            local.hold(batch, Gated::Answer(ticket, answer));
+        } else if !open {
+            local.hold(until, Gated::Answer(ticket, answer));
         } else {
             self.outbox.push((ticket.core, Message::Answer(ticket, answer)));
         }
@@ -534,16 +580,23 @@ impl Engine {
             return finished;
         }
         let before = out.len();
-        let gates = waiting.gates.clone();
-        let replies = waiting.replies;
+        let mut gates = waiting.gates.clone();
+        if waiting.parts.len() > 1 {
+            gates.iter_mut().for_each(|gate| gate.alone = false);
+        }
+        let (replies, lost) = (waiting.replies, waiting.lost);
         self.finish(state, waiting, out);
+        if let Some(error) = lost.and_then(Fate::error) {
+            out.truncate(before);
+            WireReply::new(out, state.session.protocol).error(error);
+        }
         self.answered_call(state, ended, &out[before..]);
         if !replies {
             out.truncate(before);
         }
         for gate in &gates {
             let local = self.local[usize::from(gate.shard.0)].expect("gates are of this core's shards");
-            self.shards[local].hold(gate.batch, Gated::Connection(socket));
+            self.shards[local].hold(gate.until, Gated::Connection(socket));
         }
         state.gates.mark_all(out.len() - start, &gates);
         true
@@ -682,8 +735,10 @@ impl Engine {
             self.touched.push(place);
         }
         if self.outputs.write.is_some()
-            || self.outputs.segment_wanted.is_some()
-            || self.outputs.open.batch > local.committed
+            || self.outputs.open != local.open
+            || self.outputs.lost.is_some()
+            || self.outputs.cold_entry.is_some()
+            || self.outputs.wants_housekeeping()
         {
             self.perform(place);
         }
@@ -693,13 +748,18 @@ impl Engine {
         if let Some(write) = self.outputs.write.take() {
             self.writes.push((place, write));
         }
-        if let Some((segment, bytes)) = self.outputs.segment_wanted.take() {
-            self.segments_wanted.push((place, segment, bytes));
+        if self.outputs.wants_housekeeping() {
+            self.keep_house(place);
         }
-        let open = self.outputs.open.batch;
+        if let Some(range) = self.outputs.cold_entry.take() {
+            self.populate.push((place, range, FOR_ENTRIES + place as u64));
+        }
+        if let Some(lost) = self.outputs.lost.take() {
+            self.take_back(place, lost);
+        }
         let local = &mut self.shards[place];
-        if open > local.committed {
-            local.committed = open;
+        if self.outputs.open != local.open {
+            local.open = self.outputs.open;
             for gated in local.release() {
                 match gated {
                     Gated::Connection(socket) => self.released.push(socket),
@@ -725,6 +785,7 @@ impl Engine {
         local.shard.step(self.now, Input::EndOfTick, &local.files, &mut self.outputs);
         local.touched = false;
         self.perform(place);
+        self.hurry(place);
     }
 
     /// Looks at a shard's end of turn without any other input (at start).
@@ -744,6 +805,12 @@ impl Engine {
 
     /// A cold range was brought in: the job that waits for it goes on.
     pub fn populated(&mut self, number: u64) {
+        if number >= FOR_CHECKPOINTS {
+            return self.step((number - FOR_CHECKPOINTS) as usize, Input::CheckpointWarm);
+        }
+        if number >= FOR_ENTRIES {
+            return self.touch((number - FOR_ENTRIES) as usize);
+        }
         let (ticket, place, job) = self.cold.remove(number as usize);
         self.run(ticket, place, job);
     }
@@ -753,11 +820,11 @@ impl Engine {
         self.monitors.has_lines()
     }
 
-    /// The last committed batch of a shard of this core.
+    /// Up to where the gates of a shard of this core are open.
     #[inline]
-    pub fn committed(&self, shard: ShardId) -> Batch {
+    pub fn open(&self, shard: ShardId) -> port::Gate {
         let place = self.local[usize::from(shard.0)].expect("gates are of this core's shards");
-        self.shards[place].committed
+        self.shards[place].open
     }
 
     /// Jobs that wait for the disk.
@@ -768,13 +835,3 @@ impl Engine {
 
 const CROSS_SHARD: &str =
     "CROSSSLOT Keys in request don't live in one shard, and transactions over several shards are not there yet";
-
-impl super::client::Traffic {
-    fn count_there(&mut self, core: CoreId) {
-        if self.other != core {
-            self.there = 0;
-            self.other = core;
-        }
-        self.there += 1;
-    }
-}

@@ -11,7 +11,9 @@ use crate::serve::engine::Engine;
 use crate::serve::host::Host;
 use crate::serve::job::{Job, Work};
 use crate::serve::message::Answer;
-use ringkeep_shards::command::{CLUSTER_DISABLED, Command, Door, ReplyMode, Run, Session, find, run_on_connection};
+use ringkeep_shards::command::{
+    CLUSTER_DISABLED, Command, Door, ReplyMode, Run, Session, at_shard_port, find, run_on_connection,
+};
 use ringkeep_shards::ids::ShardId;
 use ringkeep_shards::port::{ExecItem, WatchedKey};
 use ringkeep_shards::reply::ReplySink;
@@ -47,10 +49,13 @@ struct Needs {
 impl Engine {
     pub(super) fn exec(&mut self, socket: SocketId, state: &mut ClientState, out: &mut Vec<u8>, start: usize) {
         let before = out.len();
-        let Some(queue) = state.session.transaction.take() else {
+        let Some(mut queue) = state.session.transaction.take() else {
             WireReply::new(out, state.session.protocol).error("ERR EXEC without MULTI");
             return self.replied(state, out, start, before, None);
         };
+        if let Door::Shard(_) = state.session.door {
+            queue.commands.iter_mut().for_each(|(command, _)| *command = at_shard_port(command));
+        }
         let needs = if queue.aborted {
             Err("EXECABORT Transaction discarded because of previous errors.")
         } else {
@@ -64,6 +69,9 @@ impl Engine {
                 return self.replied(state, out, start, before, None);
             }
         };
+        if let Some(shard) = needs.shard {
+            self.count_traffic(state, shard);
+        }
         let watches = std::mem::take(&mut state.session.watched).into_iter().map(|(_, key)| key).collect();
         if needs.node {
             let reply_mode = state.session.reply_mode;

@@ -7,7 +7,8 @@ use crate::serve::called::Ran;
 use crate::serve::engine::Engine;
 use crate::serve::job::{Job, Work};
 use crate::serve::message::{Answer, Ticket};
-use ringkeep_shards::ids::{Batch, CoreId};
+use ringkeep_shards::ids::CoreId;
+use ringkeep_shards::port::Gate;
 use std::collections::VecDeque;
 
 /// A connection of the node.
@@ -17,8 +18,8 @@ pub type Holder = (CoreId, SocketId);
 #[derive(Default)]
 pub struct Hold {
     holder: Option<Holder>,
-    /// The newest batch that the holder's replies depend on: they leave when it is committed, which is after the hold.
-    gate: Batch,
+    /// What the holder's replies wait for: they leave when it is open, which is after the hold.
+    gate: Gate,
     waiting: VecDeque<(Ticket, Job)>,
 }
 
@@ -53,7 +54,7 @@ impl Engine {
                 assert!(hold.is_held() && hold.holder == ticket.holder(), "who holds a shard releases it, once");
                 let gate = std::mem::take(&mut hold.gate);
                 self.free(place);
-                self.answer(ticket, place, Answer::Reply(Vec::new(), Ran::default()), gate);
+                self.answer(ticket, place, Answer::Reply(Vec::new(), Ran::default()), gate, true);
                 return None;
             }
             _ => {}
@@ -82,11 +83,12 @@ impl Engine {
     }
 
     /// The gate that a job's answer waits for at once. The parts of a held EXEC are answered without: their batch stays open.
-    pub(super) fn gate_of_answer(&mut self, ticket: Ticket, place: usize, gate: Batch) -> Batch {
+    pub(super) fn gate_of_answer(&mut self, ticket: Ticket, place: usize, gate: Gate) -> Gate {
         let hold = &mut self.shards[place].hold;
         if hold.is_held() && hold.holder == ticket.holder() {
-            hold.gate = hold.gate.max(gate);
-            return Batch(0);
+            hold.gate.batch = hold.gate.batch.max(gate.batch);
+            hold.gate.fence = hold.gate.fence.max(gate.fence);
+            return Gate::OPEN;
         }
         gate
     }

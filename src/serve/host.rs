@@ -58,8 +58,8 @@ impl ConnectionHost for Host<'_> {
         }
     }
 
-    fn run_id(&self) -> &str {
-        &self.engine.node.run_id
+    fn name(&self) -> &str {
+        &self.engine.node.name
     }
 
     fn shards(&self) -> u16 {

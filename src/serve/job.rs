@@ -3,8 +3,9 @@
 use crate::serve::called::Ran;
 use bytes::Bytes;
 use ringkeep_shards::command::Command;
-use ringkeep_shards::ids::{Batch, ShardId};
-use ringkeep_shards::port::{ExecItem, WatchedKey};
+use ringkeep_shards::ids::ShardId;
+use ringkeep_shards::lost::Fate;
+use ringkeep_shards::port::{ExecItem, Gate, WatchedKey};
 use ringkeep_shards::reply::Protocol;
 use smallvec::SmallVec;
 
@@ -68,11 +69,18 @@ pub struct Job {
     pub replies: Vec<u8>,
     /// What was found out on the way.
     pub ran: Ran,
-    /// The newest batch that the replies so far depend on.
-    pub gate: Batch,
+    /// What the replies so far wait for.
+    pub gate: Gate,
+    /// What became of replies that were lost while it waited.
+    pub lost: Option<Fate>,
 }
 
 impl Job {
+    /// Whether it is one run, whose gate says all about it.
+    pub fn is_one_run(&self) -> bool {
+        !matches!(&self.work, Work::Calls(calls) if calls.len() > 1)
+    }
+
     /// Work that nothing was done of yet.
     pub fn new(shard: ShardId, db: u8, protocol: Protocol, work: Work) -> Self {
         Job {
@@ -84,7 +92,8 @@ impl Job {
             scripts_sought: false,
             replies: Vec::new(),
             ran: Ran::default(),
-            gate: Batch(0),
+            gate: Gate::OPEN,
+            lost: None,
         }
     }
 }

@@ -5,7 +5,9 @@ use crate::runtime::ring::SocketId;
 use crate::serve::hold::Hold;
 use crate::serve::message::{Answer, Ticket};
 use ringkeep_shards::Shard;
-use ringkeep_shards::ids::{Batch, ShardId};
+use ringkeep_shards::ids::ShardId;
+use ringkeep_shards::lost::{Fate, Lost};
+use ringkeep_shards::port::Gate;
 use std::collections::VecDeque;
 
 /// What waits for a gate.
@@ -16,6 +18,9 @@ pub enum Gated {
     Answer(Ticket, Answer),
 }
 
+/// Something that is held, with the gate that it waits for.
+type Held = (Gate, Vec<Gated>);
+
 /// A shard of this core.
 pub struct LocalShard {
     /// Its number.
@@ -24,13 +29,16 @@ pub struct LocalShard {
     pub shard: Shard,
     /// Its segments.
     pub files: ShardFiles,
-    /// The last batch that is committed: gates up to it are open.
-    pub committed: Batch,
+    /// Gates up to this one are open.
+    pub open: Gate,
     /// Whether one connection's EXEC has it to itself.
     pub hold: Hold,
     /// Whether it took an input in this turn.
     pub touched: bool,
-    held: VecDeque<(Batch, Vec<Gated>)>,
+    /// Whether the background knows that the log stands still.
+    pub hurried: bool,
+    /// Ordered by batch.
+    held: VecDeque<Held>,
     spare: Vec<Gated>,
 }
 
@@ -41,32 +49,39 @@ impl LocalShard {
             id,
             shard,
             files,
-            committed: Batch(0),
-            hold: Hold::default(),
+            open: Gate::OPEN,
             touched: false,
+            hurried: false,
+            hold: Hold::default(),
             held: VecDeque::new(),
             spare: Vec::new(),
         }
     }
 
-    /// Keeps something until a batch is committed. There are hardly ever more than two batches that anything waits for.
-    pub fn hold(&mut self, batch: Batch, gated: Gated) {
-        let at = self.held.partition_point(|&(held, _)| held < batch);
+    /// Keeps something until a gate is open. There are hardly ever more than a few gates that anything waits for.
+    pub fn hold(&mut self, gate: Gate, gated: Gated) {
+        let at = self.held.partition_point(|&(held, _)| held < gate);
         match self.held.get_mut(at) {
-            Some((held, list)) if *held == batch => list.push(gated),
+            Some((held, list)) if *held == gate => list.push(gated),
             _ => {
                 let mut list = std::mem::take(&mut self.spare);
                 list.push(gated);
-                self.held.insert(at, (batch, list));
+                self.held.insert(at, (gate, list));
             }
         }
     }
 
-    /// What waited for batches that are committed now.
+    /// What waited for gates that are open now.
     pub fn release(&mut self) -> Vec<Gated> {
         let mut released = Vec::new();
-        while self.held.front().is_some_and(|&(batch, _)| batch <= self.committed) {
-            let (_, list) = self.held.pop_front().expect("its front was just looked at");
+        // Those that wait for a fence alone hold back nobody behind them.
+        let mut at = 0;
+        while let Some(&(gate, _)) = self.held.get(at).filter(|(gate, _)| gate.batch <= self.open.batch) {
+            if !gate.is_open(self.open) {
+                at += 1;
+                continue;
+            }
+            let (_, list) = self.held.remove(at).expect("it was just looked at");
             if released.is_empty() {
                 released = list;
             } else {
@@ -74,6 +89,14 @@ impl LocalShard {
             }
         }
         released
+    }
+
+    /// What waited for gates that will never open, with these.
+    pub fn take_lost(&mut self, lost: &Lost) -> Vec<Held> {
+        let (taken, held): (Vec<Held>, Vec<Held>) =
+            std::mem::take(&mut self.held).into_iter().partition(|(gate, _)| lost.fate(*gate) != Fate::Stands);
+        self.held = held.into();
+        taken
     }
 
     /// How many outputs wait for a gate.

@@ -6,7 +6,7 @@ use crate::serve::called::Ran;
 use crate::serve::client::Client;
 use crate::serve::engine::Engine;
 use crate::serve::job::Job;
-use ringkeep_shards::ids::CoreId;
+use ringkeep_shards::ids::{ClientId, CoreId};
 use ringkeep_shards::port::WatchedKey;
 use std::any::Any;
 
@@ -33,8 +33,9 @@ pub enum Answer {
     Data(Box<dyn Any + Send>),
 }
 
-/// A question that every core can be asked. It is put between requests, when nothing of a connection is borrowed.
-pub type Question = Box<dyn FnOnce(&mut CoreView<'_>) -> Box<dyn Any + Send> + Send>;
+/// A question that every core can be asked. It is put between requests, when nothing of a connection is borrowed. Without an answer
+/// it has left its ticket with the engine, which answers later.
+pub type Question = Box<dyn FnOnce(&mut CoreView<'_>) -> Option<Box<dyn Any + Send>> + Send>;
 
 /// What a question may look at and change: one core.
 pub struct CoreView<'a> {
@@ -42,6 +43,8 @@ pub struct CoreView<'a> {
     pub engine: &'a mut Engine,
     /// Its connections.
     pub connections: &'a mut Connections<Client>,
+    /// Who asks.
+    pub ticket: Ticket,
     /// Buffers for what connections are sent.
     pub pool: &'a mut BufferPool,
     /// Connections to be closed after the question.
@@ -56,6 +59,18 @@ pub enum Message {
     Ask(Ticket, Question),
     /// The answer to either; its gates are open.
     Answer(Ticket, Answer),
-    /// A connection that goes to live there.
-    Moved(Box<MovedConnection<Client>>),
+    /// About a connection that moves.
+    Moving(Moving),
+}
+
+/// What two cores say to each other about a connection that moves from one to the other; see `runtime::reactor::moving`.
+pub enum Moving {
+    /// It goes to live at the receiver.
+    Arrives(Box<MovedConnection<Client>>),
+    /// It lives at the sender, which was put so many questions of each core before.
+    Arrived(ClientId, Vec<u64>),
+    /// The sender has forgotten it: it may move again.
+    Settled(ClientId),
+    /// It was killed while it moved to the receiver.
+    Close(ClientId),
 }

@@ -53,7 +53,7 @@ impl Engine {
         let question = || -> Question {
             Box::new(move |view| {
                 view.engine.listens(core, true);
-                Box::new(())
+                Some(Box::new(()))
             })
         };
         let finish = Finish::Data(Box::new(move |engine, state, _, out| {
@@ -79,7 +79,7 @@ impl Engine {
         for other in self.cores().into_iter().filter(|other| *other != core) {
             let told: Question = Box::new(move |view| {
                 view.engine.listens(core, false);
-                Box::new(())
+                Some(Box::new(()))
             });
             self.outbox.push((other, Message::Ask(self.nobody(), told)));
         }
@@ -154,7 +154,7 @@ impl Engine {
             let lines = lines.clone();
             let told: Question = Box::new(move |view| {
                 deliver(view, &lines);
-                Box::new(())
+                Some(Box::new(()))
             });
             if core == self.core {
                 self.questions.push((self.nobody(), told));

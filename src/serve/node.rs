@@ -18,6 +18,8 @@ pub struct NodeState {
     pub settings: ConfigStore,
     /// The node's own name, the same after a restart, 40 hexadecimal digits (INFO `run_id`).
     pub run_id: String,
+    /// The data directory's name, 40 hexadecimal digits: what the ids of its shards as a cluster's nodes come from.
+    pub name: String,
     /// When the process started, in Unix milliseconds.
     pub started_unix_ms: u64,
     /// Stops the process.

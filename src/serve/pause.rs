@@ -39,6 +39,12 @@ impl Engine {
         }
     }
 
+    /// Ends the pause for a server that stops: the connections whose requests it held back, which do not run.
+    pub fn drop_paused(&mut self) -> Vec<SocketId> {
+        let held = self.pause.take().map(|pause| pause.held).unwrap_or_default();
+        held.into_iter().filter_map(|ticket| ticket.socket).collect()
+    }
+
     /// How long the pause still takes, in microseconds; none if there is none.
     pub fn pause_left_us(&self) -> Option<u64> {
         Some(self.pause.as_ref()?.until_us.saturating_sub(self.now.monotonic_us))

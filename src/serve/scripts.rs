@@ -78,10 +78,10 @@ impl Engine {
                 let (found, flushes) = (engine.scripts_of(&unknown), engine.searches.flushes);
                 let answer: Question = Box::new(move |view| {
                     view.engine.scripts_found(number, found, flushes);
-                    Box::new(())
+                    Some(Box::new(()))
                 });
                 engine.outbox.push((asker, Message::Ask(engine.nobody(), answer)));
-                Box::new(())
+                Some(Box::new(()))
             });
             self.outbox.push((core, Message::Ask(self.nobody(), question)));
         }

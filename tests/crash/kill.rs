@@ -1,6 +1,6 @@
 //! kill -9 under load, over and over, on the same files.
 
-use super::common::{Random, Reply, number_from_environment};
+use super::common::{Random, Reply, Server, number_from_environment};
 use super::writer::Writer;
 use super::{seed, subject};
 use std::time::Duration;
@@ -11,12 +11,13 @@ const WRITERS: usize = 5;
 /// Fewer acknowledged writes than this, in all rounds together, have tested nothing.
 const ACKNOWLEDGED_MIN: u64 = 2_000;
 
-fn kill_under_load(shards: u32) {
+fn kill_under_load(shards: u32, settings: &[(&str, &str)]) -> Server {
     let rounds = number_from_environment("RINGKEEP_CRASH_ROUNDS", ROUNDS);
     let seed = seed();
     let mut random = Random::new(seed);
     let mut writers: Vec<Writer> = (0..WRITERS).map(|number| Writer::new(number, seed)).collect();
-    let mut server = subject(shards).start();
+    let options = settings.iter().fold(subject(shards), |options, (name, value)| options.setting(name, value));
+    let mut server = options.start();
     for round in 0..rounds {
         let port = server.port();
         let results: Vec<Result<(), String>> = std::thread::scope(|scope| {
@@ -52,16 +53,37 @@ fn kill_under_load(shards: u32) {
     // Nothing but what the writers know is there.
     let known: usize = writers.iter().map(|writer| writer.known_keys()).sum();
     assert_eq!(server.client().run("DBSIZE"), Reply::Integer(known as i64));
+    server
 }
 
 #[test]
 fn acknowledged_writes_survive_kill_9() {
-    kill_under_load(1);
+    kill_under_load(1, &[]);
 }
 
 #[test]
 fn acknowledged_writes_survive_kill_9_on_several_shards() {
-    kill_under_load(3);
+    kill_under_load(3, &[]);
+}
+
+/// Segments so small that checkpoints follow one another, and are cut by the kills; most values lie in the log.
+#[test]
+fn acknowledged_writes_survive_kill_9_while_checkpoints_come_and_go() {
+    if std::env::var_os("RINGKEEP_CRASH_SELF").is_some() {
+        println!("skipped: a real server has no segments");
+        return;
+    }
+    let small = [("log-segment-bytes", "1mb"), ("checkpoint-growth-percent", "1"), ("large-value-bytes", "1kb")];
+    let server = kill_under_load(2, &small);
+    for shard in ["shard-0000", "shard-0001"] {
+        let directory = server.data().join(shard);
+        let names: Vec<String> = std::fs::read_dir(&directory)
+            .expect("list a shard's files")
+            .map(|entry| entry.expect("a file").file_name().to_string_lossy().into_owned())
+            .collect();
+        assert!(names.iter().any(|name| name.ends_with(".checkpoint")), "no checkpoint was made: {names:?}");
+        assert!(names.len() < 40, "segments that nobody needs are not removed: {names:?}");
+    }
 }
 
 /// A server that is killed while it recovers has lost nothing by it.

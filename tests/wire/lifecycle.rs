@@ -193,15 +193,28 @@ fn bad_settings_stop_the_start_with_their_line() {
 
 #[test]
 fn an_idle_server_costs_next_to_nothing() {
-    const WATCHED_SECONDS: f64 = 3.0;
     let server = subject().shards(2).start();
     let mut client = server.client();
     client.run("SET k v EX 100000");
-    std::thread::sleep(Duration::from_secs(1));
-    let pid = server.pid().expect("a running server");
-    let before = process_cpu_seconds(pid);
-    std::thread::sleep(Duration::from_secs_f64(WATCHED_SECONDS));
-    let share = (process_cpu_seconds(pid) - before) / WATCHED_SECONDS;
-    assert!(share < 0.01, "an idle server uses {:.2}% of a core", 100.0 * share);
+    watch_idle(&server, 3.0);
+    let mut idle: Vec<Client> = (0..1000).map(|_| server.client()).collect();
+    idle.iter_mut().for_each(|client| assert_eq!(client.run("PING").text(), "PONG"));
+    watch_idle(&server, 3.0);
     assert_eq!(client.run("GET k").text(), "v", "and wakes at once");
+}
+
+/// What was begun at the start may still be under way on a busy machine: an idle server has a quiet stretch soon.
+fn watch_idle(server: &Server, watched_seconds: f64) {
+    let pid = server.pid().expect("a running server");
+    let mut shares = Vec::new();
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_secs(1));
+        let before = process_cpu_seconds(pid);
+        std::thread::sleep(Duration::from_secs_f64(watched_seconds));
+        shares.push(100.0 * (process_cpu_seconds(pid) - before) / watched_seconds);
+        if shares.last().is_some_and(|&share| share < 1.0) {
+            return;
+        }
+    }
+    panic!("an idle server uses {shares:.2?} percent of a core");
 }

@@ -40,6 +40,75 @@ fn a_client_that_does_not_read_is_dropped() {
     let received = drain(&mut deaf);
     assert!(received < REQUESTS * VALUE_BYTES / 2, "all of it was sent after all: {received} bytes");
     assert!(other.run("PING").text() == "PONG");
+    if !is_reference() {
+        let log = server.log();
+        assert!(log.lines().any(|line| line.contains("client-output-buffer-limit")), "no line says so: {log}");
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_is_dropped_wherever_its_keys_are() {
+    if is_reference() {
+        return;
+    }
+    let server = subject().shards(2).setting("client-output-buffer-limit", "normal 4mb 0 0").start();
+    let mut other = server.client();
+    // One of these is not on the core that holds the connection.
+    for key in ["a", "b"] {
+        assert!(other.command(&["SET", key, &"x".repeat(100_000)]).is_ok());
+        let mut deaf = server.client();
+        let mut bytes = Vec::new();
+        (0..2_000).for_each(|_| encode(&mut bytes, &["GET", key]));
+        let _ = deaf.try_send_raw(&bytes);
+        wait_until_alone(&mut other);
+        assert!(drain(&mut deaf) < 100_000_000);
+    }
+    assert_eq!(server.log().lines().filter(|line| line.contains("client-output-buffer-limit")).count(), 2);
+}
+
+/// Sends requests until the server takes no more; how many bytes it took.
+fn send_without_end(client: &mut Client, request: &[u8], bytes_max: usize) -> usize {
+    let block: Vec<u8> = request.iter().copied().cycle().take(request.len() * (1 + 65_536 / request.len())).collect();
+    client.stream().set_write_timeout(Some(Duration::from_secs(1))).expect("set a write timeout");
+    let mut sent = 0;
+    while sent < bytes_max {
+        // What is cut off in the middle of the block goes on where it was cut.
+        match std::io::Write::write(&mut client.stream(), &block[sent % block.len()..]) {
+            Ok(count) => sent += count,
+            Err(_) => break,
+        }
+    }
+    sent
+}
+
+#[test]
+fn one_that_floods_is_not_read_from() {
+    const VALUE_BYTES: usize = 10_000;
+    if is_reference() {
+        return;
+    }
+    let server = subject().start();
+    let mut other = server.client();
+    assert!(other.command(&["SET", "k", &"x".repeat(VALUE_BYTES)]).is_ok());
+    let before = anonymous_bytes(&server);
+    let mut request = Vec::new();
+    encode(&mut request, &["GET", "k"]);
+    let mut flood = server.client();
+    let sent = send_without_end(&mut flood, &request, 64 << 20);
+    assert!(sent < 64 << 20, "the server reads on and on");
+    let after = anonymous_bytes(&server);
+    assert!(after < before + (400 << 20), "one flooding client cost {} MiB", (after - before) >> 20);
+    assert_eq!(other.run("PING").text(), "PONG");
+    // Everything is answered, once it is read.
+    for _ in 0..sent / request.len() {
+        assert_eq!(flood.reply().bytes().map(<[u8]>::len), Some(VALUE_BYTES));
+    }
+    // And one whose requests are held back.
+    assert!(other.run("CLIENT PAUSE 100000 ALL").is_ok());
+    let mut held = server.client();
+    let sent = send_without_end(&mut held, &request, 64 << 20);
+    assert!(sent < 64 << 20, "the server reads on and on");
+    other.send(&["CLIENT", "UNPAUSE"]);
 }
 
 /// Bytes that still come, until the connection ends in whatever way.

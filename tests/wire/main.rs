@@ -11,9 +11,12 @@ mod clients;
 mod lifecycle;
 mod limits;
 mod monitor;
+mod moving;
 mod protocol;
+mod shard_ports;
 mod shards;
 mod statistics;
+mod stopping;
 
 use common::{ServerOptions, reference_binary};
 

@@ -12,7 +12,7 @@ fn start() -> Server {
 }
 
 /// The shards' port for each slot, as CLUSTER SLOTS tells it.
-fn ports_of_slots(server: &Server) -> Vec<u16> {
+pub(super) fn ports_of_slots(server: &Server) -> Vec<u16> {
     let mut ports = vec![0; 16_384];
     for range in super::common::Client::connect(server.shard_port(0)).run("CLUSTER SLOTS").elements() {
         let [first, last, node, ..] = range.elements() else {

@@ -154,7 +154,8 @@ impl Ring {
         }
         if !self.starved.is_empty() && !self.buffers.is_exhausted() {
             for socket in std::mem::take(&mut self.starved) {
-                let starved = |state: &Socket| matches!(state.receiving, Receiving::Starved);
+                // One that is being closed is about to leave, which it does without an operation under way.
+                let starved = |state: &Socket| matches!(state.receiving, Receiving::Starved) && !state.closing;
                 if self.sockets.get(socket).is_some_and(starved) {
                     self.arm_receive(socket);
                 }

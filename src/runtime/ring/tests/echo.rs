@@ -276,3 +276,30 @@ fn held_buffers_starve_and_given_back_they_feed() {
     .join()
     .unwrap();
 }
+
+#[test]
+fn a_socket_that_waits_for_buffers_can_be_closed() {
+    in_executor(|| async {
+        let mut ring = small_ring(Doorbell::new().unwrap());
+        let (socket, mut client) = pair(&mut ring).await;
+        client.write_all(&pattern(256 << 10)).unwrap();
+        ring.receive(socket);
+        // All buffers are taken and none is given back, so the receive ends for want of one.
+        let mut held = Vec::new();
+        while held.len() < 8 {
+            let Completion::Received { bytes, .. } = next(&mut ring).await else { panic!("bytes arrive") };
+            held.push(bytes);
+        }
+        while !ring.starved.contains(&socket) {
+            ring.turn(Sleep::AtMost(Duration::from_millis(1)), || false).await;
+            assert!(ring.next_completion().is_none());
+        }
+        ring.close(socket);
+        drop(held);
+        ring.turn(Sleep::No, || false).await;
+        let Completion::Closed { socket: closed } = next(&mut ring).await else { panic!("it is closed") };
+        assert!(closed == socket && ring.sockets() == 0);
+    })
+    .join()
+    .unwrap();
+}

@@ -12,12 +12,18 @@ async fn serve(mut ring: Ring, mut mesh: Mesh<MovedConnection<u32>>, stop: StopR
     let (mut connections, mut pool) = (Connections::<u32>::default(), Pool::default());
     let (mut arrived, mut leaving, mut moves) = (Vec::new(), None, 0);
     if let Some(descriptor) = first {
-        arrived.push(MovedConnection { descriptor, undecoded: Vec::new(), client: 0, traffic_bytes: (0, 0) });
+        arrived.push(MovedConnection {
+            descriptor,
+            undecoded: Vec::new(),
+            client: 0,
+            traffic_bytes: (0, 0),
+            last_active_us: 0,
+        });
     }
     loop {
         mesh.receive(|_, moved| arrived.push(moved));
         let mut ready = Vec::new();
-        for MovedConnection { descriptor, undecoded, client, traffic_bytes } in arrived.drain(..) {
+        for MovedConnection { descriptor, undecoded, client, traffic_bytes, .. } in arrived.drain(..) {
             let socket = ring.attach(descriptor);
             connections.insert(Connection::from_moved(socket, undecoded, client, traffic_bytes, 0));
             ring.receive(socket);

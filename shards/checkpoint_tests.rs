@@ -1,0 +1,410 @@
+//! A whole shard on a disk of bytes: checkpoints at any moment, restarts at any moment, and what is there afterwards.
+
+use crate::command::testing::Recorder;
+use crate::command::{Arguments, find};
+use crate::ids::{SegmentId, ShardId};
+use crate::keyspace::{ColdRange, DATABASES_MAX, Segments};
+use crate::log::{LogConfig, LogIdentity, LogWrite, SegmentRole};
+use crate::open::{FoundFile, OpenConfig, open_lone};
+use crate::port::{CheckpointOrder, Input, Now, Outcome, Outputs, Request};
+use crate::reply::Protocol;
+use crate::script::ScriptLimits;
+use crate::shard::{Shard, ShardConfig};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, VecDeque};
+
+const SEGMENT_BYTES: u64 = 16 << 10;
+const LARGE_BYTES_MIN: usize = 1 << 10;
+
+/// What a file system holds: name to bytes.
+#[derive(Clone, Default)]
+struct Disk {
+    files: BTreeMap<SegmentId, (SegmentRole, Vec<u8>)>,
+    /// A checkpoint without its name.
+    unfinished: Option<Vec<u8>>,
+}
+
+impl Segments for Disk {
+    fn resident(&self, range: ColdRange) -> Option<&[u8]> {
+        Some(&self.files[&range.segment].1[range.offset as usize..][..range.len])
+    }
+}
+
+struct Machine {
+    shard: Shard,
+    disk: Disk,
+    outputs: Outputs,
+    writing: Option<LogWrite>,
+    orders: VecDeque<CheckpointOrder>,
+    segment: Option<crate::port::SegmentWanted>,
+    now_ms: u64,
+    full: bool,
+}
+
+impl Machine {
+    fn start(disk: Disk, now_ms: u64) -> Self {
+        let identity = LogIdentity { shard: ShardId(0), salt: 5 };
+        let config = ShardConfig {
+            shard: ShardId(0),
+            shards: 1,
+            databases: 16,
+            string_bytes_max: 1 << 20,
+            memory_bytes_max: 0,
+            warm_bytes_max: 0,
+            segment_bytes: SEGMENT_BYTES,
+            checkpoint_growth_percent: 100,
+            entropy: 1,
+            script: ScriptLimits::default(),
+        };
+        let open = OpenConfig {
+            identity,
+            log: LogConfig { segment_bytes: SEGMENT_BYTES, block_bytes: 512 },
+            hash_seed: 3,
+            large_bytes_min: LARGE_BYTES_MIN,
+        };
+        let found: Vec<_> =
+            disk.files.iter().map(|(&segment, (role, bytes))| FoundFile { segment, role: *role, bytes }).collect();
+        let opened = open_lone(config, open, &found, &disk).unwrap_or_else(|error| panic!("{error}"));
+        let mut machine = Machine {
+            shard: opened.shard,
+            disk,
+            outputs: Outputs::default(),
+            writing: None,
+            orders: VecDeque::new(),
+            segment: None,
+            now_ms,
+            full: false,
+        };
+        machine.step(Input::EndOfTick);
+        machine.settle_log();
+        assert!(machine.shard.is_serving());
+        machine
+    }
+
+    fn step(&mut self, input: Input<'_>) -> Outcome {
+        let now = Now { unix_ms: self.now_ms, monotonic_us: self.now_ms * 1000 };
+        self.shard.step(now, input, &self.disk, &mut self.outputs);
+        if let Some(write) = self.outputs.write.take() {
+            assert!(self.writing.replace(write).is_none(), "one write in flight");
+        }
+        self.orders.extend(self.outputs.checkpoint.drain(..));
+        if let Some(wanted) = self.outputs.segment_wanted.take() {
+            assert!(self.segment.replace(wanted).is_none(), "one segment is asked for at a time");
+        }
+        for (segment, role) in self.outputs.unneeded.drain(..) {
+            let (found, _) = self.disk.files.remove(&segment).expect("it was there");
+            assert_eq!(found, role);
+        }
+        std::mem::take(&mut self.outputs.outcome)
+    }
+
+    fn command(&mut self, words: &[&str]) -> String {
+        let list: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        let command = find(list[0]).expect("a command");
+        loop {
+            let mut reply = Recorder::new(Protocol::Resp2);
+            let request = Request { command, db: 0, arguments: Arguments::new(&list), reply: &mut reply };
+            match self.step(Input::Request(request)) {
+                Outcome::Done(_) => {
+                    self.step(Input::EndOfTick);
+                    return reply.finish();
+                }
+                Outcome::Cold(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// Does one thing that the shard waits for; whether there was any.
+    fn one_completion(&mut self, pick: u64) -> bool {
+        let log = self.writing.is_some();
+        match pick % 3 {
+            0 if log => {
+                let write = self.writing.take().expect("it was just seen");
+                let (_, bytes) = self.disk.files.get_mut(&write.segment).expect("a log writes to its segments");
+                bytes[write.offset as usize..][..write.buffer.len()].copy_from_slice(&write.buffer);
+                self.step(Input::Written(write));
+            }
+            1 if self.segment.is_some() => {
+                let wanted = self.segment.take().expect("it was just seen");
+                if self.full && wanted.recycle.is_none() {
+                    self.step(Input::NoSpace);
+                } else {
+                    let bytes = match wanted.recycle {
+                        Some(old) => self.disk.files.remove(&old).expect("it was there").1,
+                        None => vec![0; wanted.bytes as usize],
+                    };
+                    self.disk.files.insert(wanted.segment, (SegmentRole::Log, bytes));
+                    self.step(Input::Segment { segment: wanted.segment, bytes: wanted.bytes });
+                }
+            }
+            2 if !self.orders.is_empty() => match self.orders.pop_front().expect("it was just seen") {
+                CheckpointOrder::Begin { .. } => self.disk.unfinished = Some(Vec::new()),
+                CheckpointOrder::Write { chunk, .. } => {
+                    let file = self.disk.unfinished.as_mut().expect("it was begun");
+                    assert_eq!(file.len() as u64, chunk.offset);
+                    file.extend_from_slice(&chunk.buffer);
+                    self.step(Input::CheckpointWritten(chunk));
+                }
+                CheckpointOrder::BringIn { .. } => {
+                    self.step(Input::CheckpointWarm);
+                }
+                CheckpointOrder::Publish { segment } => {
+                    let bytes = self.disk.unfinished.take().expect("it was begun");
+                    self.disk.files.insert(segment, (SegmentRole::Checkpoint, bytes));
+                    self.step(Input::CheckpointPublished);
+                }
+                CheckpointOrder::Drop { .. } => self.disk.unfinished = None,
+            },
+            _ => return log || self.segment.is_some() || !self.orders.is_empty(),
+        }
+        self.step(Input::EndOfTick);
+        true
+    }
+
+    /// Completes everything but the checkpoint.
+    fn settle_log(&mut self) {
+        while self.writing.is_some() || self.segment.is_some() {
+            self.one_completion(0);
+            self.one_completion(1);
+        }
+    }
+
+    fn settle(&mut self) {
+        let mut pick = 0;
+        while self.one_completion(pick) || self.shard.wants_turn() || self.shard.is_checkpoint_due() {
+            self.step(Input::EndOfTick);
+            pick += 1;
+            assert!(pick < 1_000_000, "it settles");
+        }
+    }
+
+    fn checkpoint(&mut self) {
+        let before = self.shard.stats().checkpoints;
+        self.now_ms += 2000;
+        self.shard.want_checkpoint();
+        self.step(Input::EndOfTick);
+        self.settle();
+        assert!(self.shard.stats().checkpoints > before);
+    }
+
+    /// Everything that a client can see, and when it expires.
+    fn contents(&self) -> BTreeMap<(u8, Vec<u8>), (Vec<u8>, u64)> {
+        let keyspace = self.shard.keyspace();
+        let mut contents = BTreeMap::new();
+        for db in 0..DATABASES_MAX {
+            for entry in keyspace.tip(db).filter(|entry| !entry.expired(self.now_ms)) {
+                let value = entry.value().bytes(&self.disk).expect("all is resident").to_vec();
+                contents.insert((db, entry.key().to_vec()), (value, entry.expires_ms()));
+            }
+        }
+        contents
+    }
+
+    /// The process is killed: what is on disk is all there is.
+    fn restart(self) -> Self {
+        let mut disk = self.disk;
+        disk.unfinished = None;
+        Machine::start(disk, self.now_ms)
+    }
+
+    fn log_files(&self) -> usize {
+        self.disk.files.values().filter(|(role, _)| *role == SegmentRole::Log).count()
+    }
+}
+
+#[test]
+fn a_restart_reads_the_checkpoint_and_the_log_behind_it() {
+    let mut machine = Machine::start(Disk::default(), 1_000_000);
+    let large = "x".repeat(3000);
+    for n in 0..400 {
+        machine.command(&["set", &format!("key:{n}"), &format!("{n}")]);
+        machine.settle_log();
+    }
+    machine.command(&["set", "large", &large]);
+    machine.command(&["set", "soon", "gone", "px", "5000"]);
+    machine.settle_log();
+    let before = machine.log_files();
+    machine.checkpoint();
+    assert!(machine.log_files() < before, "{before} log files, {} after the checkpoint", machine.log_files());
+    machine.command(&["set", "key:1", "changed"]);
+    machine.command(&["del", "key:2"]);
+    machine.settle_log();
+    let contents = machine.contents();
+    let machine = machine.restart();
+    assert_eq!(machine.contents(), contents);
+    assert_eq!(contents.len(), 401);
+    assert!(machine.shard.keyspace().segments().checkpoint().is_some());
+}
+
+#[test]
+fn a_checkpoint_of_several_chunks_comes_to_its_end() {
+    let mut machine = Machine::start(Disk::default(), 1_000_000);
+    let value = "v".repeat(900);
+    for n in 0..5000 {
+        machine.command(&["set", &format!("key:{n}"), &value]);
+        machine.settle_log();
+    }
+    machine.checkpoint();
+    assert!(machine.disk.files.values().any(|(role, bytes)| *role == SegmentRole::Checkpoint && bytes.len() > 4 << 20));
+    assert_eq!(machine.restart().contents().len(), 5000);
+}
+
+#[test]
+fn the_log_stays_bounded_by_what_lives() {
+    let mut machine = Machine::start(Disk::default(), 1_000_000);
+    for n in 0..4000 {
+        machine.command(&["set", &format!("key:{}", n % 50), &format!("{n}")]);
+        machine.settle();
+        machine.now_ms += 1;
+    }
+    assert!(machine.shard.stats().checkpoints > 5, "{:?}", machine.shard.stats());
+    assert!(machine.disk.files.len() < 12, "{} files", machine.disk.files.len());
+}
+
+#[test]
+fn values_of_mostly_dead_segments_come_along_so_that_the_segments_can_go() {
+    let mut machine = Machine::start(Disk::default(), 1_000_000);
+    for n in 0..200 {
+        machine.command(&["set", &format!("large:{n}"), &format!("{n}:{}", "y".repeat(2000))]);
+        machine.settle_log();
+    }
+    for n in (0..200).filter(|n| n % 10 != 0) {
+        machine.command(&["del", &format!("large:{n}")]);
+        machine.settle_log();
+    }
+    machine.checkpoint();
+    machine.checkpoint();
+    machine.checkpoint();
+    let contents = machine.contents();
+    assert_eq!(contents.len(), 20);
+    let bytes: usize = machine.disk.files.values().map(|(_, bytes)| bytes.len()).sum();
+    assert!(bytes < 200_000, "{bytes} bytes for 40,000 that live");
+    assert_eq!(machine.restart().contents(), contents);
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_removals_make_room() {
+    let mut machine = Machine::start(Disk::default(), 1_000_000);
+    for n in 0..30 {
+        machine.command(&["set", &format!("large:{n}"), &"z".repeat(2000)]);
+        machine.settle_log();
+    }
+    machine.full = true;
+    machine.settle_log();
+    let mut refused = String::new();
+    for n in 0..200 {
+        machine.now_ms += 200;
+        machine.step(Input::Timer);
+        refused = machine.command(&["set", &format!("more:{n}"), "v"]);
+        for pick in 0..6 {
+            machine.one_completion(pick);
+        }
+        if refused.contains("MISCONF") {
+            break;
+        }
+    }
+    assert!(refused.contains("MISCONF No space left on device"), "{refused}");
+    let held = machine.contents().len();
+    machine.command(&["flushall"]);
+    for pick in 0..30 {
+        machine.one_completion(pick);
+    }
+    assert_eq!(machine.contents().len(), 0, "{held} keys were removed, and the removal is in the log");
+    machine.full = false;
+    for _ in 0..20 {
+        machine.now_ms += 500;
+        machine.step(Input::Timer);
+        machine.settle();
+    }
+    assert!(machine.command(&["set", "again", "v"]).contains("OK"));
+    machine.settle();
+    assert_eq!(machine.restart().contents().len(), 1);
+}
+
+#[derive(Clone, Debug)]
+enum Action {
+    Set(u8, u16),
+    Large(u8, u8),
+    Append(u8),
+    Delete(u8),
+    Expire(u8, u16),
+    Rename(u8, u8),
+    Flush,
+    Checkpoint,
+    Completions(u8, u64),
+    Later(u16),
+    Restart,
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    let key = 0..24u8;
+    prop_oneof![
+        8 => (key.clone(), any::<u16>()).prop_map(|(key, value)| Action::Set(key, value)),
+        4 => (key.clone(), any::<u8>()).prop_map(|(key, fill)| Action::Large(key, fill)),
+        3 => key.clone().prop_map(Action::Append),
+        4 => key.clone().prop_map(Action::Delete),
+        2 => (key.clone(), 1..3000u16).prop_map(|(key, ms)| Action::Expire(key, ms)),
+        2 => (key.clone(), key).prop_map(|(from, to)| Action::Rename(from, to)),
+        1 => Just(Action::Flush),
+        4 => Just(Action::Checkpoint),
+        12 => (1..8u8, any::<u64>()).prop_map(|(count, picks)| Action::Completions(count, picks)),
+        2 => (1..2000u16).prop_map(Action::Later),
+        1 => Just(Action::Restart),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever happens while checkpoints are made, a restart finds the state of the last entry on disk.
+    #[test]
+    fn any_history_survives_restarts(actions in proptest::collection::vec(action(), 1..200)) {
+        let mut machine = Machine::start(Disk::default(), 1_000_000);
+        for action in actions {
+            let name = |key: u8| format!("key:{key}");
+            match action {
+                Action::Set(key, value) => { machine.command(&["set", &name(key), &value.to_string()]); }
+                Action::Large(key, fill) => {
+                    let value = char::from(b'a' + fill % 26).to_string().repeat(1000 + usize::from(fill) * 40);
+                    machine.command(&["set", &name(key), &value]);
+                }
+                Action::Append(key) => { machine.command(&["append", &name(key), "tail"]); }
+                Action::Delete(key) => { machine.command(&["del", &name(key)]); }
+                Action::Expire(key, ms) => { machine.command(&["pexpire", &name(key), &ms.to_string()]); }
+                Action::Rename(from, to) => { machine.command(&["rename", &name(from), &name(to)]); }
+                Action::Flush => { machine.command(&["flushall"]); }
+                Action::Checkpoint => machine.shard.want_checkpoint(),
+                Action::Completions(count, picks) => {
+                    for n in 0..u64::from(count) {
+                        machine.one_completion(picks.rotate_left(n as u32 * 7));
+                    }
+                }
+                Action::Later(ms) => {
+                    machine.now_ms += u64::from(ms);
+                    machine.step(Input::Timer);
+                }
+                Action::Restart => {
+                    machine.step(Input::EndOfTick);
+                    machine.settle_log();
+                    let contents = machine.contents();
+                    machine = machine.restart();
+                    prop_assert_eq!(machine.contents(), contents);
+                }
+            }
+            machine.step(Input::EndOfTick);
+        }
+        machine.settle_log();
+        let contents = machine.contents();
+        let now_ms = machine.now_ms;
+        let mut machine = machine.restart();
+        prop_assert_eq!(machine.contents(), contents.clone());
+        machine.now_ms = now_ms + 2000;
+        machine.shard.want_checkpoint();
+        machine.step(Input::EndOfTick);
+        machine.settle();
+        machine.now_ms = now_ms;
+        let machine = machine.restart();
+        prop_assert_eq!(machine.contents(), contents);
+    }
+}

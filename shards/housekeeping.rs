@@ -1,0 +1,275 @@
+//! What keeps a shard's disk in order: segments ahead of the log, checkpoints as it grows, removal of what nobody needs.
+
+use crate::checkpoint::{CheckpointBegin, CheckpointRun};
+use crate::ids::{Batch, LogIndex, SegmentId, Term};
+use crate::keyspace::{Keyspace, Segments};
+use crate::log::{CheckpointChunk, LogIdentity, LogWriter};
+use crate::port::{Outputs, SegmentWanted, ShardStats};
+
+/// Free segments that are kept to be used again, rather than removed.
+const SPARE_SEGMENTS_MAX: usize = 4;
+/// The log grows by this many segments at least before a checkpoint is made.
+const GROWTH_SEGMENTS_MIN: u64 = 2;
+/// How long after a failure, or a full disk, something is tried again, in milliseconds.
+const RETRY_MS: u64 = 1000;
+
+/// What housekeeping is told once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HousekeepingConfig {
+    /// Whose files.
+    pub(crate) identity: LogIdentity,
+    /// The bytes of an ordinary segment.
+    pub(crate) segment_bytes: u64,
+    /// A checkpoint is made when the log has grown by this part of the live bytes.
+    pub(crate) growth_percent: u32,
+}
+
+/// A shard's housekeeping.
+pub(crate) struct Housekeeping {
+    config: HousekeepingConfig,
+    /// A segment was asked for and has not come.
+    asked: bool,
+    /// Segments could not be made since the last one that could.
+    no_space: bool,
+    disk_free_bytes: u64,
+    retry_ms: u64,
+    spare: Vec<SegmentId>,
+    run: Option<CheckpointRun>,
+    wanted: bool,
+    /// `log_bytes` of the stats when the newest checkpoint began.
+    log_bytes_before: u64,
+    /// What the log held beyond the checkpoint that the shard was opened from.
+    log_bytes_found: u64,
+}
+
+impl Housekeeping {
+    /// Housekeeping of a shard that was just opened, with `log_bytes_found` in the log beyond its checkpoint.
+    pub(crate) fn new(config: HousekeepingConfig, log_bytes_found: u64) -> Self {
+        Housekeeping {
+            config,
+            asked: false,
+            no_space: false,
+            disk_free_bytes: u64::MAX,
+            retry_ms: 0,
+            spare: Vec::new(),
+            run: None,
+            wanted: false,
+            log_bytes_before: 0,
+            log_bytes_found,
+        }
+    }
+
+    /// Another share of growth counts from now on.
+    pub(crate) fn set_growth_percent(&mut self, growth_percent: u32) {
+        self.config.growth_percent = growth_percent;
+    }
+
+    // Segments.
+
+    /// Asks for a segment if none waits, or if the next write needs a larger one.
+    pub(crate) fn ask_for_segment(
+        &mut self,
+        bytes_needed: u64,
+        now_ms: u64,
+        log: &LogWriter,
+        keyspace: &mut Keyspace,
+        outputs: &mut Outputs,
+    ) {
+        let enough = bytes_needed == 0 && log.segments_waiting() > 0;
+        if self.asked || enough || (self.no_space && now_ms < self.retry_ms) {
+            return;
+        }
+        self.asked = true;
+        let bytes = bytes_needed.max(self.config.segment_bytes);
+        let oversized = bytes > self.config.segment_bytes;
+        let recycle = if oversized { None } else { self.spare.pop() };
+        if let Some(old) = recycle {
+            keyspace.segments_mut().remove(old);
+        }
+        let segment = keyspace.segments_mut().new_id();
+        outputs.segment_wanted = Some(SegmentWanted { segment, bytes, recycle, oversized });
+    }
+
+    /// A segment that was asked for is there.
+    pub(crate) fn segment_came(&mut self) {
+        self.asked = false;
+        self.no_space = false;
+    }
+
+    /// It could not be made.
+    pub(crate) fn no_space(&mut self, now_ms: u64) {
+        self.asked = false;
+        self.no_space = true;
+        self.retry_ms = now_ms + RETRY_MS;
+    }
+
+    /// Whether the log waits for a segment.
+    pub(crate) fn has_asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Segments that the log passed over can serve again.
+    pub(crate) fn skipped(&mut self, segments: Vec<SegmentId>) {
+        self.spare.extend(segments);
+    }
+
+    /// The bytes that are free on the disk for this shard.
+    pub(crate) fn disk_free(&mut self, bytes: u64) {
+        self.disk_free_bytes = bytes;
+    }
+
+    /// Whether there is no room for what may be needed next: another segment, and a checkpoint of what is in memory. What the log has
+    /// ahead is for removals.
+    pub(crate) fn is_disk_full(&self, keyspace: &Keyspace) -> bool {
+        let checkpoint_bytes = if self.run.is_some() { 0 } else { keyspace.memory_bytes() as u64 };
+        self.no_space || self.disk_free_bytes < checkpoint_bytes + self.config.segment_bytes
+    }
+
+    // Checkpoints.
+
+    /// A checkpoint is to be made as soon as can be.
+    pub(crate) fn want_checkpoint(&mut self) {
+        self.wanted = true;
+    }
+
+    /// Whether a checkpoint is wanted or being made.
+    pub(crate) fn is_checkpoint_due(&self) -> bool {
+        self.wanted || self.run.is_some()
+    }
+
+    /// Whether the next turn should come at once: there is something to walk over.
+    pub(crate) fn wants_turn(&self) -> bool {
+        self.run.as_ref().is_some_and(CheckpointRun::can_walk)
+    }
+
+    fn log_grew_by(&self, stats: &ShardStats) -> u64 {
+        stats.log_bytes - self.log_bytes_before + self.log_bytes_found
+    }
+
+    fn has_grown(&self, stats: &ShardStats, keyspace: &Keyspace) -> bool {
+        let grown = self.log_grew_by(stats);
+        if grown < GROWTH_SEGMENTS_MIN * self.config.segment_bytes {
+            return false;
+        }
+        let live = keyspace.memory_bytes() as u64 + keyspace.segments().live_bytes_total();
+        grown >= live.saturating_mul(u64::from(self.config.growth_percent)) / 100
+    }
+
+    /// Begins a checkpoint at the last entry of the log, if one is due. Nothing may be gathered.
+    pub(crate) fn begin_if_due(
+        &mut self,
+        last: (LogIndex, Term, Batch),
+        meta: impl FnOnce() -> Vec<u8>,
+        log: &LogWriter,
+        keyspace: &mut Keyspace,
+        stats: &mut ShardStats,
+        outputs: &mut Outputs,
+    ) {
+        let now_ms = keyspace.now_ms();
+        if self.run.is_some() || now_ms < self.retry_ms || log.segment().is_none() {
+            return;
+        }
+        let room = self.is_disk_full(keyspace) && self.log_grew_by(stats) >= self.config.segment_bytes;
+        if !self.wanted && !room && !self.has_grown(stats, keyspace) {
+            return;
+        }
+        self.wanted = false;
+        let (index, term, batch) = last;
+        let begin = CheckpointBegin {
+            identity: self.config.identity,
+            start: keyspace.segments().log_start(index, term, log.durable_end()),
+            batch,
+            meta: meta(),
+            began_ms: now_ms,
+            log_bytes: stats.log_bytes,
+        };
+        let (run, order) = CheckpointRun::begin(begin, keyspace);
+        outputs.checkpoint.push(order);
+        stats.checkpoint_began_ms = now_ms;
+        self.run = Some(run);
+    }
+
+    /// Goes on with the checkpoint.
+    pub(crate) fn advance(
+        &mut self,
+        keyspace: &mut Keyspace,
+        segments: &dyn Segments,
+        committed: Batch,
+        outputs: &mut Outputs,
+    ) {
+        if let Some(run) = &mut self.run {
+            run.advance(keyspace, segments, committed, &mut outputs.checkpoint);
+        }
+    }
+
+    /// A chunk is on disk. (One that a dropped run had out is let go.)
+    pub(crate) fn chunk_written(&mut self, chunk: CheckpointChunk) {
+        if let Some(run) = &mut self.run {
+            run.written(chunk);
+        }
+    }
+
+    /// What a checkpoint waited for is in memory.
+    pub(crate) fn brought_in(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.brought_in();
+        }
+    }
+
+    /// The checkpoint counts: what it stands for goes.
+    pub(crate) fn published(
+        &mut self,
+        now_ms: u64,
+        keyspace: &mut Keyspace,
+        stats: &mut ShardStats,
+        outputs: &mut Outputs,
+    ) {
+        let Some(run) = self.run.take() else { return };
+        self.log_bytes_before = run.log_bytes;
+        self.log_bytes_found = 0;
+        stats.checkpoints += 1;
+        stats.checkpoint_failed = false;
+        stats.checkpoint_ms = now_ms;
+        stats.checkpoint_took_ms = now_ms.saturating_sub(run.began_ms);
+        stats.checkpoint_began_ms = 0;
+        run.published(keyspace);
+        self.dispose(keyspace, outputs);
+    }
+
+    /// The checkpoint is given up.
+    pub(crate) fn give_up(
+        &mut self,
+        now_ms: u64,
+        keyspace: &mut Keyspace,
+        stats: &mut ShardStats,
+        outputs: &mut Outputs,
+    ) {
+        let Some(run) = self.run.take() else { return };
+        self.retry_ms = now_ms + RETRY_MS;
+        stats.checkpoints_failed += 1;
+        stats.checkpoint_failed = true;
+        stats.checkpoint_began_ms = 0;
+        outputs.checkpoint.push(run.drop_run(keyspace));
+    }
+
+    /// Segments that nobody needs serve again, or go.
+    pub(crate) fn dispose(&mut self, keyspace: &mut Keyspace, outputs: &mut Outputs) {
+        if self.run.is_some() {
+            // It may refer to segments in which nothing lives any more.
+            return;
+        }
+        let table = keyspace.segments_mut();
+        for unneeded in table.disposable(LogIndex(u64::MAX)) {
+            if self.spare.contains(&unneeded.segment) {
+                continue;
+            }
+            if unneeded.recycle && self.spare.len() < SPARE_SEGMENTS_MAX {
+                self.spare.push(unneeded.segment);
+            } else {
+                let role = table.role(unneeded.segment);
+                table.remove(unneeded.segment);
+                outputs.unneeded.push((unneeded.segment, role));
+            }
+        }
+    }
+}

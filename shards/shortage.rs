@@ -1,0 +1,48 @@
+//! What a shard may be short of, and which commands it refuses then.
+
+use crate::command::{Command, flag};
+
+/// What a shard is short of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Shortage {
+    /// Keys hold more than `maxmemory`.
+    pub(crate) memory: bool,
+    /// The disk has no room for another segment, or for the next checkpoint.
+    pub(crate) disk: bool,
+}
+
+/// Commands that only ever remove: they run although the disk is full, out of what is reserved, since they make room.
+const REMOVING: [&str; 6] = ["del", "unlink", "getdel", "flushdb", "flushall", "expire"];
+
+impl Shortage {
+    /// Why a command may not run; nothing of it happens then. `allow_oom` is a script's flag.
+    #[inline]
+    pub(crate) fn refusal(self, command: &Command, allow_oom: bool) -> Option<&'static str> {
+        if self.disk && command.is(flag::WRITE) && !REMOVING.contains(&command.name) {
+            return Some(DISK_FULL);
+        }
+        (self.memory && !allow_oom && command.is(flag::DENYOOM)).then_some(OUT_OF_MEMORY)
+    }
+}
+
+const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+const DISK_FULL: &str = "MISCONF No space left on device for the shard's log: free disk space, or remove keys (DEL, UNLINK, \
+     GETDEL, EXPIRE, FLUSHDB and FLUSHALL still work); nothing was done";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::find;
+
+    #[test]
+    fn what_removes_runs_on_a_full_disk_and_what_reads_always() {
+        let full = Shortage { memory: false, disk: true };
+        let refused = |name: &[u8]| full.refusal(find(name).unwrap(), true);
+        assert!([&b"set"[..], b"incr", b"rename", b"persist"].iter().all(|name| refused(name) == Some(DISK_FULL)));
+        assert!([&b"get"[..], b"del", b"unlink", b"flushall"].iter().all(|name| refused(name).is_none()));
+        let fat = Shortage { memory: true, disk: false };
+        assert_eq!(fat.refusal(find(b"set").unwrap(), false), Some(OUT_OF_MEMORY));
+        assert_eq!(fat.refusal(find(b"set").unwrap(), true), None);
+        assert_eq!(fat.refusal(find(b"del").unwrap(), false), None);
+    }
+}

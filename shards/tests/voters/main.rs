@@ -1,0 +1,21 @@
+//! The shard core with three voters in one process: fixed clocks, logs and a network that the tests drive.
+
+mod cluster;
+mod disk;
+mod history;
+mod network;
+mod reply;
+
+mod chaos;
+mod election;
+mod expiry;
+mod fences;
+mod followers;
+mod gates;
+mod isolated_leader;
+mod large_values;
+mod refusals;
+mod restart;
+mod scripts;
+mod timestamps;
+mod watches;
