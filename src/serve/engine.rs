@@ -179,6 +179,10 @@ impl Engine {
                 let is_error = out.get(before) == Some(&b'-');
                 self.replied(state, out, start, before, None);
                 if is_error {
+                    if list[0].eq_ignore_ascii_case(b"exec") {
+                        // It ends the transaction, and with it the watches, as it would have by running.
+                        self.unwatch(state);
+                    }
                     self.refused(list);
                 }
                 return true;
