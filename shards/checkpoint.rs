@@ -53,6 +53,8 @@ pub(crate) struct CheckpointRun {
     pub(crate) began_ms: u64,
     /// `log_bytes` of the shard's stats when it began.
     pub(crate) log_bytes: u64,
+    /// How often keys had been changed when it began.
+    pub(crate) changes: u64,
 }
 
 /// What a run begins with.
@@ -63,12 +65,13 @@ pub(crate) struct CheckpointBegin {
     pub(crate) meta: Vec<u8>,
     pub(crate) began_ms: u64,
     pub(crate) log_bytes: u64,
+    pub(crate) changes: u64,
 }
 
 impl CheckpointRun {
     /// Pins the state after the last closed batch, which must be the last of the log so far.
     pub(crate) fn begin(begin: CheckpointBegin, keyspace: &mut Keyspace) -> (Self, CheckpointOrder) {
-        let CheckpointBegin { identity, start, batch, meta, began_ms, log_bytes } = begin;
+        let CheckpointBegin { identity, start, batch, meta, began_ms, log_bytes, changes } = begin;
         let pin = keyspace.pin();
         let segment = keyspace.segments_mut().new_id();
         let sparse = keyspace.segments().sparse(&start);
@@ -90,6 +93,7 @@ impl CheckpointRun {
             publishing: false,
             began_ms,
             log_bytes,
+            changes,
         };
         (run, CheckpointOrder::Begin { segment })
     }

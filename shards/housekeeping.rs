@@ -182,6 +182,7 @@ impl Housekeeping {
             meta: meta(),
             began_ms: now_ms,
             log_bytes: stats.log_bytes,
+            changes: keyspace.changes(),
         };
         let (run, order) = CheckpointRun::begin(begin, keyspace);
         outputs.checkpoint.push(order);
@@ -232,6 +233,7 @@ impl Housekeeping {
         stats.checkpoint_ms = now_ms;
         stats.checkpoint_took_ms = now_ms.saturating_sub(run.began_ms);
         stats.checkpoint_began_ms = 0;
+        stats.changes_saved = run.changes;
         run.published(keyspace);
         self.dispose(keyspace, outputs);
     }

@@ -265,6 +265,10 @@ pub struct ShardStats {
     pub checkpoint_ms: u64,
     /// How long it took, in milliseconds.
     pub checkpoint_took_ms: u64,
+    /// Keys changed since the start.
+    pub changes: u64,
+    /// `changes` as it was when the newest checkpoint began.
+    pub changes_saved: u64,
     /// Whether writes are refused because the disk is full.
     pub disk_full: bool,
 }

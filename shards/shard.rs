@@ -206,7 +206,7 @@ impl Shard {
     /// Its numbers.
     pub fn stats(&self) -> ShardStats {
         let (keyspace_hits, keyspace_misses) = self.keyspace.lookups();
-        ShardStats { keyspace_hits, keyspace_misses, ..self.stats }
+        ShardStats { keyspace_hits, keyspace_misses, changes: self.keyspace.changes(), ..self.stats }
     }
 
     /// What its scripts called.

@@ -84,7 +84,7 @@ fn checkpoint(row: &Row, servers: &Servers, report: &mut Report) -> Result<(), S
 fn keep_checkpointing(server: &Server, stop: &AtomicBool, ended: &AtomicU32) -> Result<(), String> {
     let mut client = server.client();
     while !stop.load(Ordering::Relaxed) {
-        if let Some(error) = client.run("BGSAVE").error_text() {
+        if let Some(error) = client.run("BGSAVE SCHEDULE").error_text() {
             return Err(format!("BGSAVE: {error}"));
         }
         let mut seen = false;

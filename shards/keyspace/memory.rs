@@ -11,6 +11,11 @@ impl Keyspace {
         self.memory_bytes + self.warm_bytes + self.versions_bytes
     }
 
+    /// How often a key was changed since the start.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// The tables' own share, in bytes (slow: looks at every table).
     pub fn overhead_bytes(&self) -> usize {
         self.databases.iter().map(|database| database.table.overhead_bytes()).sum()

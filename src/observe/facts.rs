@@ -78,6 +78,8 @@ pub struct ShardFacts {
     pub script_bytes: u64,
     /// Keys that expired, since CONFIG RESETSTAT.
     pub expired_keys: u64,
+    /// The entry that its newest checkpoint stands at; 0 if it has none.
+    pub checkpoint_index: LogIndex,
     /// Its numbers since CONFIG RESETSTAT.
     pub stats: ShardStats,
     /// Outputs that wait for a gate.
@@ -162,6 +164,7 @@ impl ShardFacts {
             overhead_bytes: keyspace.overhead_bytes() as u64,
             port,
             log_bytes: keyspace.segments().bytes_of(SegmentRole::Log),
+            checkpoint_index: keyspace.segments().checkpoint().map_or(LogIndex(0), |(_, index)| index),
             script_bytes: script_bytes as u64,
             expired_keys: keyspace.expired_keys() - base.expired_keys,
             stats: since(local.shard.stats(), base.stats),

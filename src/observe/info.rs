@@ -17,6 +17,8 @@ pub(super) struct NodeFacts {
     /// Calls on all cores, and from scripts, by the command's name.
     pub(super) calls: Vec<CallStats>,
     pub(super) started_s: u64,
+    /// Unix time in milliseconds.
+    pub(super) now_ms: u64,
     /// The shard whose port the question came by.
     pub(super) door: Door,
     pub(super) tcp_port: u16,
@@ -36,6 +38,7 @@ impl NodeFacts {
         NodeFacts {
             calls: merge(cores.iter().flat_map(|core| core.calls.iter().cloned())),
             started_s: engine.node.started_unix_ms / 1000,
+            now_ms: engine.now.unix_ms,
             cores,
             door: state.session.door,
             tcp_port: match state.session.door {

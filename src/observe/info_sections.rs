@@ -1,7 +1,7 @@
 //! INFO's sections. Fields that Redis has bear its names, in its order. What does not exist here (forks, replicas, eviction) is zero,
 //! as in a Redis that has none of it.
 
-use crate::observe::facts::CoreFacts;
+use crate::observe::facts::{CoreFacts, ShardFacts};
 use crate::observe::info::NodeFacts;
 use crate::observe::process;
 use crate::serve::node::CoreCounters;
@@ -125,14 +125,25 @@ pub(super) fn memory(facts: &NodeFacts, text: &mut String) {
     fixed(text, "lazyfree_pending_objects:0 lazyfreed_objects:0");
 }
 
-/// The log is what Redis calls its append-only file; it is never rewritten by a fork. There is no RDB file, and so no save of one.
+/// The log is what Redis calls its append-only file, a checkpoint what it calls an RDB file; neither is written by a fork.
 pub(super) fn persistence(facts: &NodeFacts, text: &mut String) {
+    let stats = |shard: &ShardFacts| shard.stats;
+    let (now_ms, shards) = (facts.now_ms, || facts.shards().into_iter().map(stats));
     fixed(text, "loading:0 async_loading:0 current_cow_peak:0 current_cow_size:0 current_cow_size_age:0");
     fixed(text, "current_fork_perc:0.00 current_save_keys_processed:0 current_save_keys_total:0");
-    fixed(text, "rdb_changes_since_last_save:0 rdb_bgsave_in_progress:0");
-    // Redis counts its start as a save, until there is one.
-    field(text, "rdb_last_save_time", facts.started_s);
-    fixed(text, "rdb_last_bgsave_status:ok rdb_last_bgsave_time_sec:-1 rdb_current_bgsave_time_sec:-1 rdb_saves:0");
+    field(text, "rdb_changes_since_last_save", shards().map(|stats| stats.changes - stats.changes_saved).sum::<u64>());
+    let began_ms = shards().map(|stats| stats.checkpoint_began_ms).filter(|began_ms| *began_ms != 0).min();
+    field(text, "rdb_bgsave_in_progress", u8::from(began_ms.is_some()));
+    // Redis counts its start as a save, until there is one. Of several shards the one whose checkpoint is oldest tells.
+    let saved_ms = shards().map(|stats| stats.checkpoint_ms).min().unwrap_or(0);
+    field(text, "rdb_last_save_time", (saved_ms / 1000).max(facts.started_s));
+    let failed = shards().any(|stats| stats.checkpoint_failed);
+    field(text, "rdb_last_bgsave_status", if failed { "err" } else { "ok" });
+    let seconds = |ms: Option<u64>| ms.map_or(-1, |ms| (ms / 1000) as i64);
+    let took_ms = shards().filter(|stats| stats.checkpoints > 0).map(|stats| stats.checkpoint_took_ms).max();
+    field(text, "rdb_last_bgsave_time_sec", seconds(took_ms));
+    field(text, "rdb_current_bgsave_time_sec", seconds(began_ms.map(|began_ms| now_ms.saturating_sub(began_ms))));
+    field(text, "rdb_saves", shards().map(|stats| stats.checkpoints).sum::<u64>());
     fixed(text, "rdb_last_cow_size:0 rdb_last_load_keys_expired:0 rdb_last_load_keys_loaded:0");
     fixed(text, "aof_enabled:1 aof_rewrite_in_progress:0 aof_rewrite_scheduled:0 aof_last_rewrite_time_sec:-1");
     fixed(text, "aof_current_rewrite_time_sec:-1 aof_last_bgrewrite_status:ok aof_rewrites:0");
@@ -272,15 +283,19 @@ pub(super) fn ringkeep(facts: &NodeFacts, text: &mut String) {
 
 pub(super) fn shards(facts: &NodeFacts, text: &mut String) {
     for shard in facts.shards() {
+        // Seconds; -1 if none was made since the start.
+        let made_ms = Some(shard.stats.checkpoint_ms).filter(|made_ms| *made_ms != 0);
+        let age = made_ms.map_or(-1, |made_ms| (facts.now_ms.saturating_sub(made_ms) / 1000) as i64);
         let role = if shard.is_leader { "leader" } else { "follower" };
         let value = format!(
-            "core={},port={},role={role},term={},commit={},keys={},log_bytes={}",
+            "core={},port={},role={role},term={},commit={},keys={},log_bytes={},checkpoint_index={},checkpoint_age={age}",
             shard.core.0,
             shard.port,
             shard.term.0,
             shard.commit.0,
             shard.keys(),
-            shard.log_bytes
+            shard.log_bytes,
+            shard.checkpoint_index.0,
         );
         field(text, &format!("shard{}", shard.shard.0), value);
     }
