@@ -16,7 +16,7 @@ pub use ports::PortBlock;
 pub use process::{own_cpu_seconds, process_cpu_seconds, status_bytes};
 pub use random::Random;
 pub use reply::{MalformedReply, Reply};
-pub use server::{Kind, Server, ServerOptions, reference_binary};
+pub use server::{Kind, Server, ServerOptions, can_mount, reference_binary};
 
 /// A number from the environment, or `default` when it is absent.
 ///

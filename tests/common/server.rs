@@ -35,6 +35,8 @@ pub struct ServerOptions {
     core: Option<usize>,
     bind: String,
     settings: Vec<(String, String)>,
+    /// The size of the file system that the data is on, if it is one of its own.
+    file_system_bytes: Option<u64>,
 }
 
 /// A running server, or a stopped one that can be started again on the same files and ports. Dropping it kills the process
@@ -61,6 +63,12 @@ pub fn reference_binary() -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
+/// Whether this user may mount a file system for a process of its own.
+pub fn can_mount() -> bool {
+    let tried = Command::new("unshare").args(["-Urm", "mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    tried.is_ok_and(|output| output.status.success())
+}
+
 impl ServerOptions {
     /// Ringkeep with one shard.
     pub fn ringkeep() -> ServerOptions {
@@ -73,7 +81,14 @@ impl ServerOptions {
     }
 
     fn new(kind: Kind) -> ServerOptions {
-        ServerOptions { kind, shards: "1".to_owned(), core: None, bind: "127.0.0.1".to_owned(), settings: Vec::new() }
+        ServerOptions {
+            kind,
+            shards: "1".to_owned(),
+            core: None,
+            bind: "127.0.0.1".to_owned(),
+            settings: Vec::new(),
+            file_system_bytes: None,
+        }
     }
 
     /// The number of shards, or `auto`; the real server has none.
@@ -91,6 +106,12 @@ impl ServerOptions {
     /// Pins every thread of the server to this core.
     pub fn core(mut self, core: usize) -> ServerOptions {
         self.core = Some(core);
+        self
+    }
+
+    /// Puts the data on a file system of its own, of this size, which goes with the process. See [`can_mount`].
+    pub fn on_file_system(mut self, bytes: u64) -> ServerOptions {
+        self.file_system_bytes = Some(bytes);
         self
     }
 
@@ -176,7 +197,16 @@ impl Server {
         let port = self.port().to_string();
         let mut command = match &self.options.kind {
             Kind::Ringkeep => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_ringkeep"));
+                let binary = env!("CARGO_BIN_EXE_ringkeep");
+                let mut command = match self.options.file_system_bytes {
+                    None => Command::new(binary),
+                    Some(bytes) => {
+                        let mut command = Command::new("unshare");
+                        let script = format!("mount -t tmpfs -o size={bytes} none \"$0\" && exec \"$@\"");
+                        command.args(["-Urm", "sh", "-c", &script]).arg(data).arg(binary);
+                        command
+                    }
+                };
                 command.arg("serve");
                 if !lines.is_empty() {
                     command.arg(&configuration);

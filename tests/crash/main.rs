@@ -10,6 +10,7 @@ mod common;
 
 mod damage;
 mod files;
+mod full_disk;
 mod kill;
 mod ledger;
 mod writer;

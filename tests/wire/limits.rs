@@ -219,6 +219,37 @@ fn writes_are_refused_over_maxmemory() {
     assert!(client.run("SET after 1").is_ok());
 }
 
+/// Large values live in the log: four times as much of them as the process may hold is served, and read back whole.
+#[test]
+fn large_values_need_no_memory() {
+    const MEMORY_BYTES: u64 = 32 << 20;
+    const VALUE_BYTES: usize = 64 << 10;
+    const VALUES: usize = 4 * MEMORY_BYTES as usize / VALUE_BYTES;
+    if is_reference() {
+        println!("skipped: a real server holds every value in memory");
+        return;
+    }
+    let mut server = subject().setting("maxmemory", "32mb").start();
+    let empty = anonymous_bytes(&server);
+    let value = |number: usize| format!("{number}:{}", char::from(b'a' + (number % 26) as u8)).repeat(VALUE_BYTES / 8);
+    let mut client = server.client();
+    for number in 0..VALUES {
+        let reply = client.command(&["SET", &format!("large:{number}"), &value(number)]);
+        assert!(reply.is_ok(), "value {number}: {reply:?}");
+    }
+    let read_back = |client: &mut Client| {
+        for number in (0..VALUES).rev() {
+            assert_eq!(client.command(&["GET", &format!("large:{number}")]).text(), value(number), "value {number}");
+        }
+    };
+    read_back(&mut client);
+    let held = anonymous_bytes(&server) - empty.min(anonymous_bytes(&server));
+    assert!(held < MEMORY_BYTES, "{} MiB are held for {} MiB of values", held >> 20, (VALUES * VALUE_BYTES) >> 20);
+    server.kill();
+    server.start();
+    read_back(&mut server.client());
+}
+
 #[test]
 fn evicting_policies_are_refused() {
     if is_reference() {
