@@ -8,45 +8,36 @@
 
 use crate::config::Config;
 use crate::log_line;
-use crate::resp::Decoded;
 use crate::runtime::background;
 use crate::runtime::clock::Clock;
-use crate::runtime::connection::{BufferPool, Connection, Connections, OUTPUT_AHEAD_BYTES_MAX};
+use crate::runtime::connection::{BufferPool, Connection, Connections};
 use crate::runtime::files::ShardFiles;
 use crate::runtime::map::SegmentMap;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::ring::{ColdRing, Completion, ListenerId, Ring, Sleep, SocketId};
 use crate::runtime::signals::StopRequest;
-use crate::serve::client::{Client, ClientState, Overrun};
+use crate::serve::client::Client;
 use crate::serve::engine::Engine;
 use crate::serve::message::{Answer, CoreView, Message};
-use bytes::Bytes;
 use ringkeep_shards::command::Door;
 use ringkeep_shards::log::LogWrite;
 use ringkeep_shards::port::Input;
 use ringkeep_shards::script::LogLevel;
-use smallvec::SmallVec;
 use std::io::Write;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+mod bounds;
 mod moving;
+mod requests;
 mod stopping;
 
 /// How often timers are looked at while something waits for one.
 const TIMER: Duration = Duration::from_millis(100);
 /// How often the room on the disk is looked at, in microseconds.
 const DISK_LOOK_US: u64 = 1_000_000;
-/// Bytes that a connection may have sent ahead of a request that waits before it is not read from any more.
-const HELD_BACK_BYTES_MAX: usize = 1 << 20;
-
-/// What a client of another machine reads while there is no password.
-const PROTECTED: &str = "-DENIED Ringkeep is running in protected mode because protected mode is enabled and no password is \
-    set for the default user. In this mode connections are only accepted from the loopback interface. Set a password \
-    (requirepass), or disable protected mode (protected-mode no), and connect again.\r\n";
 
 /// Makes the client of a new connection.
 pub type MakeClient = Box<dyn FnMut(Door, u64, &Config) -> Client>;
@@ -285,19 +276,6 @@ impl Reactor {
         self.ring.receive(socket);
     }
 
-    /// Why a new connection is not served.
-    fn refusal(&self, peer: Option<SocketAddr>) -> Option<&'static str> {
-        let config = self.engine.node.settings.config();
-        if self.connected.load(Ordering::Relaxed) >= config.clients_max as usize {
-            return Some("-ERR max number of clients reached\r\n");
-        }
-        let foreign = peer.is_some_and(|address| !address.ip().to_canonical().is_loopback());
-        if foreign && config.protected_mode && config.requirepass.is_none() {
-            return Some(PROTECTED);
-        }
-        None
-    }
-
     /// A connection is gone: its watches end, and it is closed.
     fn leave(&mut self, socket: SocketId) {
         if let Some(connection) = self.connections.get_mut(socket)
@@ -305,209 +283,6 @@ impl Reactor {
         {
             self.ring.close(socket);
         }
-    }
-
-    fn received(&mut self, socket: SocketId, bytes: &[u8]) {
-        let now_us = self.clock.monotonic_us();
-        let Some(connection) = self.connections.get_mut(socket) else { return };
-        connection.note_received(bytes.len(), now_us);
-        self.engine.node.counters.input_bytes += bytes.len() as u64;
-        self.engine.node.counters.receives += 1;
-        let state = &connection.client.state;
-        let departs = self.moves.is_departing(socket);
-        if state.waiting.is_some() || state.session.closing || connection.is_full || departs {
-            if !state.session.closing {
-                connection.keep(bytes, &mut self.pool);
-                if connection.undecoded().len() > HELD_BACK_BYTES_MAX && !connection.client.state.paused {
-                    self.ring.pause(socket);
-                }
-            }
-            return;
-        }
-        if connection.undecoded().is_empty() {
-            let used = Self::decode(&mut self.engine, &mut self.pool, connection, bytes);
-            connection.keep(&bytes[used..], &mut self.pool);
-        } else {
-            connection.keep(bytes, &mut self.pool);
-            self.decode_kept(socket);
-        }
-        self.check_bounds(socket);
-        self.flush(socket);
-    }
-
-    /// Drops a connection that holds more than it may; whether it did.
-    fn check_bounds(&mut self, socket: SocketId) -> bool {
-        let Some(connection) = self.connections.get_mut(socket) else { return false };
-        let query = (connection.undecoded().len() + connection.client.decoder.held_bytes()) as u64;
-        if query > self.engine.node.settings.config().query_buffer_bytes_max {
-            connection.client.state.overrun = Some(Overrun::Query);
-        }
-        let unsent = connection.unsent_bytes();
-        if unsent > self.engine.node.output_bytes_max() {
-            connection.client.state.overrun = Some(Overrun::Output);
-        }
-        let Some(overrun) = connection.client.state.overrun else { return false };
-        let state = &connection.client.state;
-        let peer = state.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
-        let id = state.session.id;
-        self.engine.node.counters.output_limit_closed += u64::from(overrun == Overrun::Output);
-        match overrun {
-            Overrun::Query => log_line::warning(format_args!(
-                "client {id} ({peer}) is closed: {query} bytes of a request exceed client-query-buffer-limit"
-            )),
-            Overrun::Output => log_line::warning(format_args!(
-                "client {id} ({peer}) is closed: {unsent} bytes of replies that it does not read exceed \
-                 client-output-buffer-limit"
-            )),
-        }
-        self.leave(socket);
-        true
-    }
-
-    /// Closes connections that have left more unread than the soft limit for too long.
-    fn check_soft_limit(&mut self) {
-        let limit = self.engine.node.settings.config().output_limits.normal;
-        if limit.soft_bytes == 0 {
-            return;
-        }
-        let now_us = self.clock.monotonic_us();
-        let mut over = Vec::new();
-        for connection in self.connections.iter_mut() {
-            let unsent = connection.unsent_bytes();
-            let state = &mut connection.client.state;
-            if unsent as u64 <= limit.soft_bytes {
-                state.over_soft_limit_us = None;
-                continue;
-            }
-            let since_us = *state.over_soft_limit_us.get_or_insert(now_us);
-            if now_us.saturating_sub(since_us) > limit.soft_duration.as_micros() as u64 && !state.ended {
-                state.ended = true;
-                self.engine.node.counters.output_limit_closed += 1;
-                let (id, seconds) = (state.session.id, limit.soft_duration.as_secs());
-                log_line::warning(format_args!(
-                    "client {id} is closed: for more than {seconds} s it has left {unsent} bytes unread, above the soft \
-                     client-output-buffer-limit"
-                ));
-                over.push(connection.socket());
-            }
-        }
-        over.into_iter().for_each(|socket| self.leave(socket));
-    }
-
-    /// Closes connections that were silent for longer than `timeout`.
-    fn close_idle(&mut self) {
-        let Some(timeout) = self.engine.node.settings.config().timeout else { return };
-        let now_us = self.clock.monotonic_us();
-        let idle = |connection: &&mut Connection<Client>| {
-            now_us.saturating_sub(connection.last_active_us) > timeout.as_micros() as u64
-                && connection.client.state.waiting.is_none()
-        };
-        let idle: Vec<SocketId> = self.connections.iter_mut().filter(idle).map(|c| c.socket()).collect();
-        for socket in idle {
-            self.leave(socket);
-        }
-    }
-
-    /// Decodes what was kept of a connection.
-    fn decode_kept(&mut self, socket: SocketId) {
-        let Some(connection) = self.connections.get_mut(socket) else { return };
-        let mut input = connection.take_undecoded();
-        let used = Self::decode(&mut self.engine, &mut self.pool, connection, &input);
-        if used == input.len() {
-            self.pool.put(input);
-        } else {
-            input.drain(..used);
-            connection.put_undecoded(input);
-        }
-    }
-
-    /// Decodes and runs the requests in `input`, until one must wait; how many bytes are used up.
-    fn decode(engine: &mut Engine, pool: &mut BufferPool, connection: &mut Connection<Client>, input: &[u8]) -> usize {
-        let socket = connection.socket();
-        let (client, out, start) = connection.client_and_output(pool);
-        let Client { decoder, state } = client;
-        if let Some(arguments) = state.deferred.take() {
-            let list: Vec<&[u8]> = arguments.iter().map(|bytes| &bytes[..]).collect();
-            let owned: Vec<(usize, Bytes)> = arguments.iter().cloned().enumerate().collect();
-            let ran = engine.execute(socket, state, &list, &owned, out, start);
-            assert!(ran, "nothing is gathered when a request was deferred");
-        }
-        engine.node.observed.calls.begin_batch();
-        let mut used = 0;
-        let mut is_full = false;
-        let output_bytes_max = engine.node.output_bytes_max();
-        while state.waiting.is_none() && !state.session.closing && used < input.len() {
-            if out.len() - start > output_bytes_max {
-                state.overrun = Some(Overrun::Output);
-                break;
-            }
-            is_full = out.len() - start > OUTPUT_AHEAD_BYTES_MAX;
-            if is_full {
-                break;
-            }
-            match decoder.next(&input[used..]) {
-                Decoded::Request { consumed } => {
-                    if !Self::run_request(engine, socket, decoder, state, &input[used..], out, start) {
-                        // The gathered commands are sent first. The decoder gives this request again, unless it has taken its
-                        // bytes out of the input.
-                        engine.send_run(socket, state);
-                        if state.deferred.is_some() {
-                            used += consumed;
-                        }
-                        break;
-                    }
-                    used += consumed;
-                }
-                Decoded::Empty { consumed } => used += consumed,
-                Decoded::Incomplete { .. } => break,
-                Decoded::Large { consumed, .. } => used += consumed,
-                Decoded::Error(error) => {
-                    engine.send_run(socket, state);
-                    if state.waiting.is_none() {
-                        error.write(out);
-                        state.gates.mark(out.len() - start, None);
-                    }
-                    state.session.closing = true;
-                }
-            }
-        }
-        engine.send_run(socket, state);
-        engine.node.observed.calls.end_batch();
-        if out.len() - start > output_bytes_max {
-            state.overrun = Some(Overrun::Output);
-        }
-        connection.is_full = is_full;
-        used
-    }
-
-    #[inline]
-    fn run_request(
-        engine: &mut Engine,
-        socket: SocketId,
-        decoder: &mut crate::resp::Decoder,
-        state: &mut ClientState,
-        input: &[u8],
-        out: &mut Vec<u8>,
-        start: usize,
-    ) -> bool {
-        let mut owned: SmallVec<[(usize, Bytes); 2]> = SmallVec::new();
-        if decoder.has_large() {
-            for index in 0..decoder.argument_count() {
-                if let Some(bytes) = decoder.take_large(index) {
-                    owned.push((index, Bytes::from(bytes)));
-                }
-            }
-        }
-        let mut list = crate::resp::Arguments::new();
-        decoder.arguments(input, &mut list);
-        for (index, bytes) in &owned {
-            list[*index] = bytes;
-        }
-        let ran = engine.execute(socket, state, &list, &owned, out, start);
-        if !ran && !owned.is_empty() {
-            state.deferred = Some(list.iter().map(|argument| Bytes::copy_from_slice(argument)).collect());
-        }
-        ran
     }
 
     /// Sends what may leave, and closes a connection that has nothing more to send.
@@ -688,32 +463,5 @@ impl Reactor {
             self.mesh.send(core, message);
         }
         self.mesh.flush();
-    }
-
-    /// A connection's request is finished: what was held back behind it runs.
-    fn resume(&mut self, socket: SocketId) {
-        if !self.ring.is_open(socket) {
-            return;
-        }
-        let Some(connection) = self.connections.get_mut(socket) else { return };
-        if connection.client.state.waiting.is_none() {
-            if self.check_bounds(socket) || self.moves.is_departing(socket) || self.begin_departure(socket) {
-                return self.flush(socket);
-            }
-            let Some(connection) = self.connections.get_mut(socket) else { return };
-            if !connection.undecoded().is_empty() || connection.client.state.deferred.is_some() {
-                self.decode_kept(socket);
-            }
-            let Some(connection) = self.connections.get_mut(socket) else { return };
-            let state = &mut connection.client.state;
-            if state.waiting.is_none() {
-                state.session.closing |= state.ended && !connection.is_full;
-                if state.paused && !connection.is_full {
-                    state.paused = false;
-                    self.ring.receive(socket);
-                }
-            }
-        }
-        self.flush(socket);
     }
 }

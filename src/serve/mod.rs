@@ -1,5 +1,6 @@
 //! Requests between connections and shards: where each one runs, what waits for what. No sockets, no files.
 
+mod answers;
 mod blocked;
 pub mod called;
 pub mod client;
@@ -12,6 +13,7 @@ pub mod hold;
 pub(crate) mod host;
 mod housekeeping;
 pub mod job;
+mod jobs;
 pub mod local;
 mod lost;
 pub mod message;
@@ -19,5 +21,7 @@ pub mod monitors;
 pub mod node;
 mod pause;
 mod scripts;
+mod steps;
 pub mod traces;
 pub mod traffic;
+mod waits;

@@ -1,0 +1,159 @@
+//! Jobs: what is done for a shard of this core where the bytes of the request are not, and where the answer goes.
+
+use crate::resp::WireReply;
+use crate::route::Gate;
+use crate::serve::job::{Job, Work};
+use crate::serve::local::Gated;
+use crate::serve::message::{Answer, Message, Ticket};
+use bytes::Bytes;
+use ringkeep_shards::command::Arguments;
+use ringkeep_shards::keyspace::ColdRange;
+use ringkeep_shards::port::{self, Input, Outcome, Request};
+
+use crate::serve::engine::{Engine, FOR_CHECKPOINTS, FOR_ENTRIES};
+
+impl Engine {
+    /// Gives a job to its shard, here or elsewhere.
+    pub(super) fn give(&mut self, ticket: Ticket, job: Job) {
+        match self.local[usize::from(job.shard.0)] {
+            Some(place) => self.run(ticket, place, job),
+            None => self.outbox.push((self.core_of[usize::from(job.shard.0)], Message::Job(ticket, job))),
+        }
+    }
+
+    /// A message from another core. Connections that move are the reactor's business.
+    pub fn received(&mut self, message: Message) {
+        match message {
+            Message::Job(ticket, job) => {
+                let place = self.local[usize::from(job.shard.0)].expect("a job is sent to its shard's core");
+                self.run(ticket, place, job);
+            }
+            Message::Ask(ticket, question) => self.questions.push((ticket, question)),
+            Message::Answer(ticket, answer) => self.answers.push_back((ticket, answer, None)),
+            Message::Moving(_) => panic!("the reactor moves connections"),
+        }
+    }
+
+    /// Runs a job as far as it goes: to its answer, or to a cold value.
+    pub(super) fn run(&mut self, ticket: Ticket, place: usize, job: Job) {
+        let Some(job) = self.admit_job(ticket, place, job) else { return };
+        let Some(mut job) = self.with_scripts(ticket, place, job) else { return };
+        self.begin_job();
+        let worked = self.work(place, &mut job);
+        self.end_job(place, &mut job);
+        match worked {
+            Ok(watched) => {
+                self.note_slow_calls(&mut job);
+                let answer = match watched {
+                    Some(watched) => Answer::Watched(watched),
+                    None => Answer::Reply(std::mem::take(&mut job.replies), std::mem::take(&mut job.ran)),
+                };
+                let gate = self.gate_of_answer(ticket, place, job.gate);
+                match job.lost {
+                    Some(fate) => self.answer(ticket, place, answer.in_place_of(fate), port::Gate::OPEN, true),
+                    None => self.answer(ticket, place, answer, gate, job.is_one_run()),
+                }
+            }
+            Err(range) => self.park(ticket, place, job, range),
+        }
+    }
+
+    pub(super) fn work(
+        &mut self,
+        place: usize,
+        job: &mut Job,
+    ) -> Result<Option<Vec<ringkeep_shards::port::WatchedKey>>, ColdRange> {
+        let Job { db, protocol, work, done, replies, gate, .. } = job;
+        match work {
+            Work::Calls(calls) => {
+                let output_bytes_max = self.node.output_bytes_max();
+                for call in &calls[*done..] {
+                    // The connection is closed for what it got already: no more is made for it.
+                    if replies.len() > output_bytes_max {
+                        break;
+                    }
+                    let list: smallvec::SmallVec<[&[u8]; 8]> = call.arguments.iter().map(|bytes| &bytes[..]).collect();
+                    let owned: smallvec::SmallVec<[(usize, Bytes); 2]> = call
+                        .arguments
+                        .iter()
+                        .enumerate()
+                        .filter(|(_, bytes)| bytes.len() >= crate::resp::LARGE_BULK_BYTES_MIN)
+                        .map(|(position, bytes)| (position, bytes.clone()))
+                        .collect();
+                    let before = replies.len();
+                    let mut reply = WireReply::new(replies, *protocol);
+                    let arguments = Arguments::with_owned(&list, &owned);
+                    let request = Request { command: call.command, db: *db, arguments, reply: &mut reply };
+                    self.step(place, Input::Request(request));
+                    match std::mem::take(&mut self.outputs.outcome) {
+                        Outcome::Cold(range) => {
+                            replies.truncate(before);
+                            return Err(range);
+                        }
+                        Outcome::Done(opens) => *gate = gate.and(opens),
+                        Outcome::NotServing | Outcome::None => {}
+                    }
+                    *done += 1;
+                }
+                Ok(None)
+            }
+            Work::Exec { items, watches, .. } => {
+                replies.clear();
+                let mut reply = WireReply::new(replies, *protocol);
+                self.step(place, Input::Exec { items, watches, reply: &mut reply });
+                match std::mem::take(&mut self.outputs.outcome) {
+                    Outcome::Cold(range) => return Err(range),
+                    Outcome::Done(opens) => *gate = opens,
+                    Outcome::NotServing | Outcome::None => {}
+                }
+                Ok(None)
+            }
+            Work::Watch(keys) => {
+                let list: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
+                self.step(place, Input::Watch { db: *db, keys: &list });
+                Ok(Some(std::mem::take(&mut self.outputs.watched)))
+            }
+            Work::Unwatch(watches) => {
+                self.step(place, Input::Unwatch { watches });
+                Ok(None)
+            }
+            Work::Release => panic!("a release is no work for a shard"),
+        }
+    }
+
+    /// An answer leaves when its gate is open; one for this core's own connection takes its gate along.
+    pub(super) fn answer(&mut self, ticket: Ticket, place: usize, answer: Answer, until: port::Gate, alone: bool) {
+        let local = &mut self.shards[place];
+        let open = until.is_open(local.open);
+        if ticket.core == self.core {
+            let gate = (!open).then_some(Gate { shard: local.id, until, alone });
+            self.answers.push_back((ticket, answer, gate));
+        } else if !open {
+            local.hold(until, Gated::Answer(ticket, answer));
+        } else {
+            self.outbox.push((ticket.core, Message::Answer(ticket, answer)));
+        }
+    }
+
+    pub(super) fn park(&mut self, ticket: Ticket, place: usize, job: Job, range: ColdRange) {
+        let number = self.cold.insert((ticket, place, job));
+        self.populate.push((place, range, number as u64));
+    }
+
+    /// A cold range was brought in: the job that waits for it goes on.
+    pub fn populated(&mut self, number: u64) {
+        if number >= FOR_CHECKPOINTS {
+            return self.step((number - FOR_CHECKPOINTS) as usize, Input::CheckpointWarm);
+        }
+        if number >= FOR_ENTRIES {
+            return self.touch((number - FOR_ENTRIES) as usize);
+        }
+        let (ticket, place, job) = self.cold.remove(number as usize);
+        self.run(ticket, place, job);
+    }
+
+    /// Jobs that wait for the disk.
+    pub fn cold_waiting(&self) -> usize {
+        self.cold.len()
+    }
+}
