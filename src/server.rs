@@ -4,7 +4,6 @@ use crate::config::{Config, ConfigStore, ShardCount};
 use crate::host::{self, PidFile};
 use crate::log_line;
 use crate::resp::Decoder;
-use crate::route::OutputQueue;
 use crate::runtime::background;
 use crate::runtime::clock::{Clock, Entropy};
 use crate::runtime::directory::{DataDirectory, Identity};
@@ -18,7 +17,7 @@ use crate::runtime::reactor::Reactor;
 use crate::runtime::ring::{ColdRing, Ring, RingConfig};
 use crate::runtime::segment_files::SegmentFiles;
 use crate::runtime::signals::StopRequest;
-use crate::serve::client::{Client, ClientState, Traffic};
+use crate::serve::client::{Client, ClientState};
 use crate::serve::engine::Engine;
 use crate::serve::local::LocalShard;
 use crate::serve::message::Message;
@@ -26,7 +25,6 @@ use crate::serve::node::{CoreCounters, NodeState};
 use ringkeep_shards::command::{Door, Session};
 use ringkeep_shards::ids::{ClientId, CoreId, ShardId};
 use ringkeep_shards::log::LogConfig;
-use ringkeep_shards::port::Gate;
 use ringkeep_shards::script::{ScriptLimits, proves_hooks_fire_in_compiled_loops};
 use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
 use std::error::Error;
@@ -302,28 +300,8 @@ fn new_client(id: ClientId, door: Door, now_us: u64, config: &Config) -> Client 
     let authenticated = config.requirepass.is_none();
     let mut decoder = Decoder::new(config.bulk_bytes_max as usize);
     decoder.set_authenticated(authenticated);
-    Client {
-        decoder,
-        state: ClientState {
-            session: Session::new(id, door, authenticated),
-            gates: OutputQueue::default(),
-            waiting: None,
-            serial: 0,
-            run: None,
-            deferred: None,
-            exec: None,
-            overrun: None,
-            over_soft_limit_us: None,
-            listed: (ShardId(0), Gate::OPEN),
-            paused: false,
-            ended: false,
-            peer: None,
-            local: None,
-            shard_port_first: config.shard_port(ShardId(0)),
-            since_us: now_us,
-            traffic: Traffic::default(),
-        },
-    }
+    let session = Session::new(id, door, authenticated);
+    Client { decoder, state: ClientState::new(session, now_us, config.shard_port(ShardId(0))) }
 }
 
 /// What a shard is told of the settings.

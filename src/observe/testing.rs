@@ -12,7 +12,7 @@ use crate::runtime::ring::SocketId;
 use crate::runtime::segment_files::SegmentFiles;
 use crate::runtime::signals::StopRequest;
 use crate::scratch::Scratch;
-use crate::serve::client::{Client, ClientState, Traffic};
+use crate::serve::client::{Client, ClientState};
 use crate::serve::engine::Engine;
 use crate::serve::local::LocalShard;
 use crate::serve::message::{Answer, CoreView, Message};
@@ -20,7 +20,7 @@ use crate::serve::node::{CoreCounters, NodeState};
 use ringkeep_shards::command::{Door, Session};
 use ringkeep_shards::ids::{ClientId, CoreId, ShardId};
 use ringkeep_shards::log::{LogConfig, LogIdentity};
-use ringkeep_shards::port::{Gate, Input};
+use ringkeep_shards::port::Input;
 use ringkeep_shards::script::ScriptLimits;
 use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
 
@@ -143,25 +143,7 @@ impl TestNode {
 }
 
 pub(crate) fn client() -> ClientState {
-    ClientState {
-        session: Session::new(ClientId(1), Door::Server, true),
-        gates: OutputQueue::default(),
-        waiting: None,
-        serial: 0,
-        run: None,
-        deferred: None,
-        exec: None,
-        overrun: None,
-        over_soft_limit_us: None,
-        listed: (ShardId(0), Gate::OPEN),
-        paused: false,
-        ended: false,
-        peer: None,
-        local: None,
-        shard_port_first: None,
-        since_us: 0,
-        traffic: Traffic::default(),
-    }
+    ClientState::new(Session::new(ClientId(1), Door::Server, true), 0, None)
 }
 
 fn open(shard: ShardId, shards: u16, scratch: &Scratch) -> LocalShard {

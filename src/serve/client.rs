@@ -62,6 +62,31 @@ pub struct ClientState {
     pub traffic: Traffic,
 }
 
+impl ClientState {
+    /// The state of a new connection.
+    pub fn new(session: Session, since_us: u64, shard_port_first: Option<u16>) -> Self {
+        ClientState {
+            session,
+            gates: OutputQueue::default(),
+            waiting: None,
+            serial: 0,
+            run: None,
+            deferred: None,
+            exec: None,
+            listed: (ShardId(0), port::Gate::OPEN),
+            overrun: None,
+            over_soft_limit_us: None,
+            paused: false,
+            ended: false,
+            peer: None,
+            local: None,
+            shard_port_first,
+            since_us,
+            traffic: Traffic::default(),
+        }
+    }
+}
+
 /// What a connection holds too much of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Overrun {
