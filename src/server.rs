@@ -89,10 +89,14 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
     let doorbells: Arc<[Doorbell]> = (0..cores).map(|_| Doorbell::new()).collect::<Result<Vec<_>, _>>()?.into();
     let stop = StopRequest::new(&doorbells);
     stop.on_signals()?;
-    let _pid_file = match &config.pid_file {
-        Some(path) => Some(PidFile::write(path.clone()).map_err(|error| format!("{}: {error}", path.display()))?),
-        None => None,
-    };
+    // As in Redis, a server without its pid file serves all the same.
+    let _pid_file = config.pid_file.as_ref().and_then(|path| match PidFile::write(path.clone()) {
+        Ok(file) => Some(file),
+        Err(error) => {
+            log_line::warning(format_args!("the pid file {} cannot be written: {error}", path.display()));
+            None
+        }
+    });
     let meshes: Vec<Option<Mesh<Message>>> = Mesh::connect(&doorbells).into_iter().map(Some).collect();
     let meshes = Arc::new(Mutex::new(meshes));
     let origin = Instant::now();

@@ -218,3 +218,16 @@ fn watch_idle(server: &Server, watched_seconds: f64) {
     }
     panic!("an idle server uses {shares:.2?} percent of a core");
 }
+
+/// As in Redis: Debian's stock configuration names a directory that only its service manager makes.
+#[test]
+fn a_pid_file_that_cannot_be_written_is_told_and_no_more() {
+    if is_reference() {
+        println!("skipped: what a real server logs is its own");
+        return;
+    }
+    let server = subject().setting("pidfile", "/no/such/directory/server.pid").start();
+    assert!(server.client().run("SET a 1").is_ok());
+    let log = server.log();
+    assert!(log.contains("the pid file /no/such/directory/server.pid cannot be written"), "{log}");
+}
