@@ -22,11 +22,33 @@ struct Disk {
     files: BTreeMap<SegmentId, (SegmentRole, Vec<u8>)>,
     /// A checkpoint without its name.
     unfinished: Option<Vec<u8>>,
+    /// What was brought in since all was cold; none if nothing ever gets cold.
+    warm: Option<Vec<ColdRange>>,
+}
+
+impl Disk {
+    fn read(&self, range: ColdRange) -> &[u8] {
+        &self.files[&range.segment].1[range.offset as usize..][..range.len]
+    }
+
+    fn bring_in(&mut self, range: ColdRange) {
+        self.warm.as_mut().expect("something was cold").push(range);
+    }
 }
 
 impl Segments for Disk {
     fn resident(&self, range: ColdRange) -> Option<&[u8]> {
-        Some(&self.files[&range.segment].1[range.offset as usize..][..range.len])
+        let there = self.warm.as_ref().is_none_or(|warm| warm.contains(&range));
+        there.then(|| self.read(range))
+    }
+}
+
+/// Where waiting for the disk does not matter.
+struct Unhurried<'a>(&'a Disk);
+
+impl Segments for Unhurried<'_> {
+    fn resident(&self, range: ColdRange) -> Option<&[u8]> {
+        Some(self.0.read(range))
     }
 }
 
@@ -64,7 +86,7 @@ impl Machine {
         };
         let found: Vec<_> =
             disk.files.iter().map(|(&segment, (role, bytes))| FoundFile { segment, role: *role, bytes }).collect();
-        let opened = open_lone(config, open, &found, &disk).unwrap_or_else(|error| panic!("{error}"));
+        let opened = open_lone(config, open, &found, &Unhurried(&disk)).unwrap_or_else(|error| panic!("{error}"));
         let mut machine = Machine {
             shard: opened.shard,
             disk,
@@ -109,7 +131,7 @@ impl Machine {
                     self.step(Input::EndOfTick);
                     return reply.finish();
                 }
-                Outcome::Cold(_) => {}
+                Outcome::Cold(range) => self.disk.bring_in(range),
                 other => panic!("{other:?}"),
             }
         }
@@ -146,7 +168,8 @@ impl Machine {
                     file.extend_from_slice(&chunk.buffer);
                     self.step(Input::CheckpointWritten(chunk));
                 }
-                CheckpointOrder::BringIn { .. } => {
+                CheckpointOrder::BringIn { range } => {
+                    self.disk.bring_in(range);
                     self.step(Input::CheckpointWarm);
                 }
                 CheckpointOrder::Publish { segment } => {
@@ -194,7 +217,7 @@ impl Machine {
         let mut contents = BTreeMap::new();
         for db in 0..DATABASES_MAX {
             for entry in keyspace.tip(db).filter(|entry| !entry.expired(self.now_ms)) {
-                let value = entry.value().bytes(&self.disk).expect("all is resident").to_vec();
+                let value = entry.value().bytes(&Unhurried(&self.disk)).expect("all can be read").to_vec();
                 contents.insert((db, entry.key().to_vec()), (value, entry.expires_ms()));
             }
         }
@@ -273,7 +296,10 @@ fn values_of_mostly_dead_segments_come_along_so_that_the_segments_can_go() {
         machine.command(&["del", &format!("large:{n}")]);
         machine.settle_log();
     }
+    // The values that come along are cold: they are brought in one by one.
+    machine.disk.warm = Some(Vec::new());
     machine.checkpoint();
+    assert!(machine.disk.warm.as_ref().is_some_and(|warm| !warm.is_empty()), "nothing had to be brought in");
     machine.checkpoint();
     machine.checkpoint();
     let contents = machine.contents();
@@ -334,6 +360,7 @@ enum Action {
     Checkpoint,
     Completions(u8, u64),
     Later(u16),
+    Cool,
     Restart,
 }
 
@@ -350,6 +377,7 @@ fn action() -> impl Strategy<Value = Action> {
         4 => Just(Action::Checkpoint),
         12 => (1..8u8, any::<u64>()).prop_map(|(count, picks)| Action::Completions(count, picks)),
         2 => (1..2000u16).prop_map(Action::Later),
+        1 => Just(Action::Cool),
         1 => Just(Action::Restart),
     ]
 }
@@ -384,6 +412,7 @@ proptest! {
                     machine.now_ms += u64::from(ms);
                     machine.step(Input::Timer);
                 }
+                Action::Cool => machine.disk.warm = Some(Vec::new()),
                 Action::Restart => {
                     machine.step(Input::EndOfTick);
                     machine.settle_log();
