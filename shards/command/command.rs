@@ -69,6 +69,9 @@ pub mod flag {
     pub const NO_MANDATORY_KEYS: u32 = 1 << 19;
     /// Not replicated in scripts (kept for COMMAND's sake).
     pub const RANDOM: u32 = 1 << 20;
+    /// A script that came in at a shard's own port: there is one database, and whole-keyspace commands cover that shard. Ours alone,
+    /// COMMAND INFO does not show it.
+    pub const AT_SHARD_PORT: u32 = 1 << 21;
 }
 
 /// Where the keys are among the arguments (the name is argument 0).

@@ -48,3 +48,11 @@ const fn row(name: &'static str, flags: u32) -> Command {
 /// The rows of this family.
 pub const COMMANDS: &[Command] =
     &[row("eval", EVAL), row("evalsha", EVAL), row("eval_ro", EVAL_RO), row("evalsha_ro", EVAL_RO)];
+
+/// The rows of this family as a shard's own port has them.
+pub(crate) static COMMANDS_AT_SHARD_PORT: [Command; 4] = [
+    row("eval", EVAL | flag::AT_SHARD_PORT),
+    row("evalsha", EVAL | flag::AT_SHARD_PORT),
+    row("eval_ro", EVAL_RO | flag::AT_SHARD_PORT),
+    row("evalsha_ro", EVAL_RO | flag::AT_SHARD_PORT),
+];

@@ -95,6 +95,7 @@ impl Shard {
             entropy: &mut self.entropy,
             segments,
             db,
+            at_shard_port: command.is(flag::AT_SHARD_PORT),
             read_only: false,
             allow_oom: false,
             dropped: None,

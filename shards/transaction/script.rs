@@ -2,7 +2,8 @@
 //! back.
 
 use crate::command::{
-    Arguments, Call, Command, Entropy, Failure, Run, ScriptCalls, counts_lookups, find, find_subcommand, flag,
+    Arguments, Call, Command, Entropy, Failure, Run, ScriptCalls, at_shard_port, counts_lookups, find, find_subcommand,
+    flag,
 };
 use crate::keyspace::{ColdRange, DatabaseIndex, Keyspace, Segments};
 use crate::reply::{Protocol, ReplySink};
@@ -29,6 +30,8 @@ pub(crate) struct Host<'a> {
     pub(crate) entropy: &'a mut Entropy,
     pub(crate) segments: &'a dyn Segments,
     pub(crate) db: DatabaseIndex,
+    /// Whether the script came in at a shard's own port.
+    pub(crate) at_shard_port: bool,
     pub(crate) read_only: bool,
     pub(crate) allow_oom: bool,
     pub(crate) dropped: Option<Dropped>,
@@ -65,7 +68,7 @@ impl Host<'_> {
             return false;
         }
         if matches!(command.run, Run::EveryShard(..) | Run::Walk(_)) {
-            return true;
+            return !self.at_shard_port;
         }
         let mut keys = command.key_positions(arguments).into_iter().flatten();
         keys.any(|position| shard_of(arguments[position], self.config.shards) != self.config.shard)
@@ -95,6 +98,7 @@ impl ScriptHost for Host<'_> {
 
     fn call(&mut self, arguments: &[&[u8]], reply: &mut dyn ReplySink) -> CallEnd {
         let command = match self.admit(arguments) {
+            Ok(command) if self.at_shard_port => at_shard_port(command),
             Ok(command) => command,
             Err(text) => {
                 reply.error(text);
@@ -163,6 +167,9 @@ impl Host<'_> {
             ("ping", [_]) => reply.simple("PONG"),
             ("ping" | "echo", [_, text, ..]) => reply.bulk(text),
             ("select", [_, index]) => match crate::keyspace::canonical_integer(index) {
+                Some(db) if self.at_shard_port && db != 0 => {
+                    reply.error("ERR SELECT is not allowed in cluster mode");
+                }
                 Some(db) if (0..i64::from(self.config.databases)).contains(&db) => {
                     self.db = db as DatabaseIndex;
                     reply.ok();

@@ -17,6 +17,7 @@ use ringkeep_shards::command::{
 use ringkeep_shards::ids::ShardId;
 use ringkeep_shards::port::{ExecItem, WatchedKey};
 use ringkeep_shards::reply::ReplySink;
+use ringkeep_shards::slots::slot_of;
 use std::collections::VecDeque;
 
 /// A command that MULTI queued.
@@ -126,12 +127,17 @@ impl Engine {
             join(*other)?;
         }
         let mut node = false;
+        let mut slot = None;
         for (command, arguments) in commands {
             match command.run {
                 Run::Shard(_) | Run::PerKey(..) | Run::Script => {
                     let list: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
                     for position in command.key_positions(&list).into_iter().flatten() {
-                        join(self.map.shard_of(list[position]))?;
+                        let other = slot_of(list[position]);
+                        if door != Door::Server && *slot.get_or_insert(other) != other {
+                            return Err(CROSS_SLOT_EXEC);
+                        }
+                        join(self.map.shard_of_slot(other))?;
                     }
                 }
                 Run::Walk(_) if door == Door::Server && command.name.starts_with("cluster|") => {}
@@ -350,3 +356,5 @@ fn in_shard(state: &ClientState, command: &Command) -> bool {
 }
 
 const CROSS_SHARD_EXEC: &str = "CROSSSLOT Keys of this transaction don't live in one shard, and transactions over several shards are not there yet";
+/// On a shard's own port a transaction has one slot, as in a Redis Cluster.
+const CROSS_SLOT_EXEC: &str = "CROSSSLOT Keys in request don't hash to the same slot";

@@ -160,3 +160,31 @@ fn redis_cli_finds_the_cluster_in_order() {
     }
     assert_eq!(server.client().run("DBSIZE"), Reply::Integer(i64::from(SHARDS)));
 }
+
+/// What a script or a transaction does there stays in the shard's one database, and a transaction in one slot.
+#[test]
+fn scripts_and_transactions_keep_to_the_node() {
+    let Some(server) = start() else { return };
+    let (mut client, key) = shards(&server).swap_remove(1);
+    assert!(client.command(&["SET", &key, "v"]).is_ok());
+    let eval = |client: &mut Client, script: &str| client.command(&["EVAL", script, "1", &key]);
+    let refused = error(&eval(&mut client, "redis.call('SELECT', 1) return redis.call('SET', KEYS[1], 'other')"));
+    assert!(refused.contains("SELECT is not allowed in cluster mode"), "{refused}");
+    let refused = error(&eval(&mut client, "return redis.call('MOVE', KEYS[1], 1)"));
+    assert!(refused.contains("MOVE is not allowed in cluster mode"), "{refused}");
+    assert_eq!(eval(&mut client, "redis.call('SELECT', 0) return redis.call('DBSIZE')"), Reply::Integer(1));
+    assert_eq!(client.command(&["GET", &key]).text(), "v");
+    // Two keys of this shard in two slots: MULTI takes them one by one, EXEC does not run them together.
+    let mine = |name: &String| error_free(&mut Client::connect(server.shard_port(1)), name);
+    let other = (0..).map(|number| format!("other{number}")).find(mine).expect("endless");
+    assert!(client.run("MULTI").is_ok());
+    assert_eq!(client.command(&["SET", &key, "changed"]).text(), "QUEUED");
+    assert_eq!(client.command(&["SET", &other, "changed"]).text(), "QUEUED");
+    assert_eq!(error(&client.run("EXEC")), "CROSSSLOT Keys in request don't hash to the same slot");
+    assert_eq!(client.command(&["GET", &key]).text(), "v");
+}
+
+/// Whether a node serves a key.
+fn error_free(client: &mut Client, name: &str) -> bool {
+    client.command(&["GET", name]).error_text().is_none()
+}
