@@ -8,6 +8,8 @@ use crate::port::{Outputs, SegmentWanted, ShardStats};
 
 /// Free segments that are kept to be used again, rather than removed.
 const SPARE_SEGMENTS_MAX: usize = 4;
+/// This part of a segment is kept for what is on its way when the disk is full.
+const LOG_KEPT_PART: u64 = 4;
 /// The log grows by this many segments at least before a checkpoint is made.
 const GROWTH_SEGMENTS_MIN: u64 = 2;
 /// How long after a failure, or a full disk, something is tried again, in milliseconds.
@@ -33,6 +35,8 @@ pub(crate) struct Housekeeping {
     no_space: bool,
     disk_free_bytes: u64,
     retry_ms: u64,
+    /// No checkpoint is begun before, after one was given up.
+    checkpoint_retry_ms: u64,
     spare: Vec<SegmentId>,
     run: Option<CheckpointRun>,
     wanted: bool,
@@ -51,6 +55,7 @@ impl Housekeeping {
             no_space: false,
             disk_free_bytes: u64::MAX,
             retry_ms: 0,
+            checkpoint_retry_ms: 0,
             spare: Vec::new(),
             run: None,
             wanted: false,
@@ -79,10 +84,14 @@ impl Housekeeping {
         if self.asked || enough || (self.no_space && now_ms < self.retry_ms) {
             return;
         }
-        self.asked = true;
         let bytes = bytes_needed.max(self.config.segment_bytes);
         let oversized = bytes > self.config.segment_bytes;
         let recycle = if oversized { None } else { self.spare.pop() };
+        if recycle.is_none() && self.disk_free_bytes < bytes + keyspace.memory_bytes() as u64 {
+            // What is left is for the next checkpoint, after which old segments serve again.
+            return self.no_space(now_ms);
+        }
+        self.asked = true;
         if let Some(old) = recycle {
             keyspace.segments_mut().remove(old);
         }
@@ -123,6 +132,13 @@ impl Housekeeping {
     pub(crate) fn is_disk_full(&self, keyspace: &Keyspace) -> bool {
         let checkpoint_bytes = if self.run.is_some() { 0 } else { keyspace.memory_bytes() as u64 };
         self.no_space || self.disk_free_bytes < checkpoint_bytes + self.config.segment_bytes
+    }
+
+    /// Whether the log has little room left and cannot have more: nothing may be written until a checkpoint has made room, whose entry
+    /// must still find its place.
+    #[inline]
+    pub(crate) fn is_log_short(&self, log: &LogWriter) -> bool {
+        self.no_space && log.segments_waiting() == 0 && log.bytes_left() < self.config.segment_bytes / LOG_KEPT_PART
     }
 
     // Checkpoints.
@@ -166,10 +182,11 @@ impl Housekeeping {
         outputs: &mut Outputs,
     ) {
         let now_ms = keyspace.now_ms();
-        if self.run.is_some() || now_ms < self.retry_ms || log.segment().is_none() {
+        if self.run.is_some() || now_ms < self.checkpoint_retry_ms || log.segment().is_none() {
             return;
         }
-        let room = self.is_disk_full(keyspace) && self.log_grew_by(stats) >= self.config.segment_bytes;
+        let grown_min = if self.is_log_short(log) { 1 } else { self.config.segment_bytes };
+        let room = self.is_disk_full(keyspace) && self.log_grew_by(stats) >= grown_min;
         if !self.wanted && !room && !self.has_grown(stats, keyspace) {
             return;
         }
@@ -247,7 +264,7 @@ impl Housekeeping {
         outputs: &mut Outputs,
     ) {
         let Some(run) = self.run.take() else { return };
-        self.retry_ms = now_ms + RETRY_MS;
+        self.checkpoint_retry_ms = now_ms + RETRY_MS;
         stats.checkpoints_failed += 1;
         stats.checkpoint_failed = true;
         stats.checkpoint_began_ms = 0;

@@ -9,6 +9,8 @@ pub(crate) struct Shortage {
     pub(crate) memory: bool,
     /// The disk has no room for another segment, or for the next checkpoint.
     pub(crate) disk: bool,
+    /// The log has hardly room for what is on its way: a checkpoint must come first.
+    pub(crate) log: bool,
 }
 
 /// Commands that only ever remove: they run although the disk is full, out of what is reserved, since they make room.
@@ -18,6 +20,9 @@ impl Shortage {
     /// Why a command may not run; nothing of it happens then. `allow_oom` is a script's flag.
     #[inline]
     pub(crate) fn refusal(self, command: &Command, allow_oom: bool) -> Option<&'static str> {
+        if self.log && command.is(flag::WRITE) {
+            return Some(LOG_FULL);
+        }
         if self.disk && command.is(flag::WRITE) && !REMOVING.contains(&command.name) {
             return Some(DISK_FULL);
         }
@@ -29,6 +34,9 @@ const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemo
 const DISK_FULL: &str = "MISCONF No space left on device for the shard's log: free disk space, or remove keys (DEL, UNLINK, \
      GETDEL, EXPIRE, FLUSHDB and FLUSHALL still work); nothing was done";
 
+const LOG_FULL: &str = "MISCONF No space left on device for the shard's log: it is made shorter by a checkpoint now, try again; \
+     nothing was done";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,11 +44,14 @@ mod tests {
 
     #[test]
     fn what_removes_runs_on_a_full_disk_and_what_reads_always() {
-        let full = Shortage { memory: false, disk: true };
+        let full = Shortage { disk: true, ..Shortage::default() };
         let refused = |name: &[u8]| full.refusal(find(name).unwrap(), true);
         assert!([&b"set"[..], b"incr", b"rename", b"persist"].iter().all(|name| refused(name) == Some(DISK_FULL)));
         assert!([&b"get"[..], b"del", b"unlink", b"flushall"].iter().all(|name| refused(name).is_none()));
-        let fat = Shortage { memory: true, disk: false };
+        let short = Shortage { log: true, disk: true, ..Shortage::default() };
+        assert_eq!(short.refusal(find(b"del").unwrap(), true), Some(LOG_FULL));
+        assert_eq!(short.refusal(find(b"get").unwrap(), true), None);
+        let fat = Shortage { memory: true, ..Shortage::default() };
         assert_eq!(fat.refusal(find(b"set").unwrap(), false), Some(OUT_OF_MEMORY));
         assert_eq!(fat.refusal(find(b"set").unwrap(), true), None);
         assert_eq!(fat.refusal(find(b"del").unwrap(), false), None);

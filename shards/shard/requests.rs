@@ -140,7 +140,11 @@ impl Shard {
     #[inline]
     pub(super) fn shortage(&self) -> Shortage {
         let max = self.config.memory_bytes_max;
-        Shortage { memory: max != 0 && self.keyspace.memory_bytes() > max, disk: self.stats.disk_full }
+        Shortage {
+            memory: max != 0 && self.keyspace.memory_bytes() > max,
+            disk: self.stats.disk_full,
+            log: self.housekeeping.is_log_short(&self.log),
+        }
     }
 
     /// Whether a command may write while leadership is handed over: the group would refuse what it proposes.
