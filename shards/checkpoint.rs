@@ -66,15 +66,22 @@ pub(crate) struct CheckpointBegin {
     pub(crate) began_ms: u64,
     pub(crate) log_bytes: u64,
     pub(crate) changes: u64,
+    /// Bytes of large values that may come along: the disk must have room for them twice.
+    pub(crate) move_bytes_max: u64,
 }
 
 impl CheckpointRun {
     /// Pins the state after the last closed batch, which must be the last of the log so far.
     pub(crate) fn begin(begin: CheckpointBegin, keyspace: &mut Keyspace) -> (Self, CheckpointOrder) {
-        let CheckpointBegin { identity, start, batch, meta, began_ms, log_bytes, changes } = begin;
+        let CheckpointBegin { identity, start, batch, meta, began_ms, log_bytes, changes, move_bytes_max } = begin;
         let pin = keyspace.pin();
         let segment = keyspace.segments_mut().new_id();
-        let sparse = keyspace.segments().sparse(&start);
+        let mut sparse = keyspace.segments().sparse(&start);
+        let mut moved_bytes = 0;
+        sparse.retain(|segment| {
+            moved_bytes += keyspace.segments().live_bytes(*segment);
+            moved_bytes <= move_bytes_max
+        });
         let writer = CheckpointWriter::new(identity, segment, CheckpointBase { start, commit_ts: pin, meta });
         let run = CheckpointRun {
             segment,

@@ -10,6 +10,8 @@ use crate::port::{Outputs, SegmentWanted, ShardStats};
 const SPARE_SEGMENTS_MAX: usize = 4;
 /// This part of a segment is kept for what is on its way when the disk is full.
 const LOG_KEPT_PART: u64 = 4;
+/// And this much of it in any case, in bytes.
+const LOG_KEPT_BYTES_MIN: u64 = 64 << 10;
 /// The log grows by this many segments at least before a checkpoint is made.
 const GROWTH_SEGMENTS_MIN: u64 = 2;
 /// How long after a failure, or a full disk, something is tried again, in milliseconds.
@@ -134,11 +136,22 @@ impl Housekeeping {
         self.no_space || self.disk_free_bytes < checkpoint_bytes + self.config.segment_bytes
     }
 
-    /// Whether the log has little room left and cannot have more: nothing may be written until a checkpoint has made room, whose entry
-    /// must still find its place.
+    /// Whether the next segment could not be made.
     #[inline]
-    pub(crate) fn is_log_short(&self, log: &LogWriter) -> bool {
-        self.no_space && log.segments_waiting() == 0 && log.bytes_left() < self.config.segment_bytes / LOG_KEPT_PART
+    pub(crate) fn has_no_space(&self) -> bool {
+        self.no_space
+    }
+
+    /// Whether the log has little room left and cannot have more: nothing may be written until a checkpoint has made room, whose entry
+    /// must still find its place. If the last one made none, another removal may help, down to the last few blocks.
+    #[inline]
+    pub(crate) fn is_log_short(&self, log: &LogWriter, stats: &ShardStats) -> bool {
+        if !self.no_space || log.segments_waiting() > 0 {
+            return false;
+        }
+        let checkpoint_helps = self.run.is_some() || self.log_grew_by(stats) > 0;
+        let kept = if checkpoint_helps { self.config.segment_bytes / LOG_KEPT_PART } else { LOG_KEPT_BYTES_MIN };
+        log.bytes_left() < kept
     }
 
     // Checkpoints.
@@ -185,7 +198,7 @@ impl Housekeeping {
         if self.run.is_some() || now_ms < self.checkpoint_retry_ms || log.segment().is_none() {
             return;
         }
-        let grown_min = if self.is_log_short(log) { 1 } else { self.config.segment_bytes };
+        let grown_min = if self.is_log_short(log, stats) { 1 } else { self.config.segment_bytes };
         let room = self.is_disk_full(keyspace) && self.log_grew_by(stats) >= grown_min;
         if !self.wanted && !room && !self.has_grown(stats, keyspace) {
             return;
@@ -200,6 +213,7 @@ impl Housekeeping {
             began_ms: now_ms,
             log_bytes: stats.log_bytes,
             changes: keyspace.changes(),
+            move_bytes_max: self.disk_free_bytes.saturating_sub(keyspace.memory_bytes() as u64) / 2,
         };
         let (run, order) = CheckpointRun::begin(begin, keyspace);
         outputs.checkpoint.push(order);

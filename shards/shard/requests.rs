@@ -142,8 +142,8 @@ impl Shard {
         let max = self.config.memory_bytes_max;
         Shortage {
             memory: max != 0 && self.keyspace.memory_bytes() > max,
-            disk: self.stats.disk_full,
-            log: self.housekeeping.is_log_short(&self.log),
+            disk: self.stats.disk_full || self.housekeeping.has_no_space(),
+            log: self.housekeeping.is_log_short(&self.log, &self.stats),
         }
     }
 
