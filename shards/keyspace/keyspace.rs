@@ -182,7 +182,7 @@ impl Keyspace {
         self.expired_keys
     }
 
-    /// Visits entries from a scan position on, expired ones left out; the position to go on from (see [`Table::scan`]).
+    /// Visits entries from a scan position on, expired ones left out; the position to go on from (see [`super::Table::scan`]).
     pub fn scan(&self, db: DatabaseIndex, position: u64, count: usize, visit: &mut dyn FnMut(&Entry)) -> Option<u64> {
         self.depend_on_database(db);
         self.databases[usize::from(db)].table.scan(position, count, &mut |entry| {
