@@ -69,12 +69,13 @@ async fn stress(mut mesh: Mesh<u64>, doorbell: Doorbell, leads: bool) -> (u64, u
     let mut in_the_air = 0;
     while expected < STRESS_MESSAGES {
         random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let awaited = if leads { in_the_air == 0 } else { mesh.has_inbound() };
+        if awaited && random >> 60 == 0 {
+            // Long enough for the other core to fall asleep, in the ring or in the executor.
+            let pause_us = random >> 33 & 0xfff;
+            std::thread::sleep(Duration::from_micros(pause_us));
+        }
         if leads && in_the_air == 0 && sent < STRESS_MESSAGES {
-            if random >> 60 == 0 {
-                // Long enough for the other core to fall asleep, in the ring or in the executor.
-                let pause_us = random >> 33 & 0xfff;
-                std::thread::sleep(Duration::from_micros(pause_us));
-            }
             for _ in 0..(1 << ((random >> 40) % 11)).min(STRESS_MESSAGES - sent) {
                 mesh.send(other, sent);
                 sent += 1;
@@ -94,7 +95,9 @@ async fn stress(mut mesh: Mesh<u64>, doorbell: Doorbell, leads: bool) -> (u64, u
             mesh.send(other, number);
         }
         let done = expected == STRESS_MESSAGES;
-        let sleep = if mesh.flush() || done { Sleep::No } else { Sleep::AtMost(LOST_AFTER) };
+        // Whose turn it is to throw waits for nobody: nobody would wake it.
+        let throws = leads && in_the_air == 0;
+        let sleep = if mesh.flush() || done || throws { Sleep::No } else { Sleep::AtMost(LOST_AFTER) };
         let turned = Instant::now();
         ring.turn(sleep, || mesh.has_inbound()).await;
         assert!(turned.elapsed() < LOST_AFTER, "a wake-up was lost at message {expected}");

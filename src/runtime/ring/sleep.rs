@@ -66,21 +66,22 @@ impl Ring {
             _ => Duration::MAX,
         };
         if !self.napped_in_vain || limit <= NAP {
-            self.nap(limit.min(NAP), &has_work);
+            let idle = self.nap(limit.min(NAP), &has_work);
             // A limit within a nap is then over, which is no sign of idleness.
-            self.napped_in_vain = self.reaped.is_empty() && limit > NAP;
+            self.napped_in_vain = idle && limit > NAP;
         } else {
             self.sleep(limit, &has_work).await;
             self.napped_in_vain = false;
         }
     }
 
-    fn nap(&mut self, limit: Duration, has_work: &impl Fn() -> bool) {
+    /// Returns whether nothing happened and nothing was there to do.
+    fn nap(&mut self, limit: Duration, has_work: &impl Fn() -> bool) -> bool {
         self.doorbell.begin_wait(WaitingIn::Ring);
         if has_work() {
             self.doorbell.end_wait();
             self.enter(true);
-            return;
+            return false;
         }
         let span = Timespec::from(limit);
         let arguments = SubmitArgs::new().timespec(&span);
@@ -90,6 +91,7 @@ impl Ring {
         self.doorbell.end_wait();
         self.check(result);
         self.reap();
+        self.reaped.is_empty()
     }
 
     async fn sleep(&mut self, limit: Duration, has_work: &impl Fn() -> bool) {
