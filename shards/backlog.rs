@@ -38,6 +38,11 @@ impl Backlog {
         Some(entry)
     }
 
+    /// A snapshot stands for everything that was written: no place counts any more.
+    pub(crate) fn forget_places(&mut self) {
+        self.places.clear();
+    }
+
     /// The body of an entry is on disk there. Another entry that had its index is forgotten.
     pub(crate) fn written(&mut self, index: LogIndex, term: Term, position: LogPosition) {
         self.places.insert(index, (term, position));

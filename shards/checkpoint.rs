@@ -105,6 +105,11 @@ impl CheckpointRun {
         (run, CheckpointOrder::Begin { segment })
     }
 
+    /// Its file.
+    pub(crate) fn segment(&self) -> SegmentId {
+        self.segment
+    }
+
     /// Whether [`CheckpointRun::advance`] has something to walk over now.
     pub(crate) fn can_walk(&self) -> bool {
         let more = self.place.is_some() || !self.to_move.is_empty();
@@ -134,7 +139,7 @@ impl CheckpointRun {
             && let Some(chunk) = self.writer.take_chunk()
         {
             self.writing = true;
-            orders.push(CheckpointOrder::Write { segment: self.segment, chunk });
+            orders.push(CheckpointOrder::Write { chunk });
         }
         if !self.writing && !self.publishing && self.summary.is_some() && committed >= self.batch {
             self.publishing = true;

@@ -162,7 +162,7 @@ impl Machine {
             }
             2 if !self.orders.is_empty() => match self.orders.pop_front().expect("it was just seen") {
                 CheckpointOrder::Begin { .. } => self.disk.unfinished = Some(Vec::new()),
-                CheckpointOrder::Write { chunk, .. } => {
+                CheckpointOrder::Write { chunk } => {
                     let file = self.disk.unfinished.as_mut().expect("it was begun");
                     assert_eq!(file.len() as u64, chunk.offset);
                     file.extend_from_slice(&chunk.buffer);
@@ -175,7 +175,7 @@ impl Machine {
                 CheckpointOrder::Publish { segment } => {
                     let bytes = self.disk.unfinished.take().expect("it was begun");
                     self.disk.files.insert(segment, (SegmentRole::Checkpoint, bytes));
-                    self.step(Input::CheckpointPublished);
+                    self.step(Input::CheckpointPublished(segment));
                 }
                 CheckpointOrder::Drop { .. } => self.disk.unfinished = None,
             },

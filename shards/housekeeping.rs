@@ -236,9 +236,20 @@ impl Housekeeping {
 
     /// A chunk is on disk. (One that a dropped run had out is let go.)
     pub(crate) fn chunk_written(&mut self, chunk: CheckpointChunk) {
-        if let Some(run) = &mut self.run {
+        if let Some(run) = self.run.as_mut().filter(|run| run.segment() == chunk.segment) {
             run.written(chunk);
         }
+    }
+
+    /// Whether this file is of the checkpoint that is being made.
+    pub(crate) fn makes(&self, segment: SegmentId) -> bool {
+        self.run.as_ref().is_some_and(|run| run.segment() == segment)
+    }
+
+    /// A snapshot of the group stands for the log so far.
+    pub(crate) fn superseded(&mut self, stats: &ShardStats) {
+        self.log_bytes_before = stats.log_bytes;
+        self.log_bytes_found = 0;
     }
 
     /// What a checkpoint waited for is in memory.

@@ -23,6 +23,7 @@ pub mod script;
 mod shard;
 mod shortage;
 pub mod slots;
+mod snapshot;
 mod transaction;
 
 pub use member::{MemberStart, open_member};

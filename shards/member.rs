@@ -14,6 +14,8 @@ pub struct MemberStart {
     pub node: u64,
     /// The members that the group was founded with.
     pub founders: ConfState,
+    /// See [`GroupStart::tail_bytes_max`].
+    pub tail_bytes_max: usize,
 }
 
 /// Opens a shard as a member of a group, from its segments. Unlike a lone voter it cannot know which of its entries are
@@ -64,7 +66,14 @@ pub fn open_member(
             .map_err(|error| OpenError::Strange(format!("the members in a checkpoint cannot be read: {error}")))?,
     };
     let applied = (start.index, start.term);
-    let group = Group::new(GroupStart { node: member.node, conf_state, hard_state, applied, entries });
+    let group = Group::new(GroupStart {
+        node: member.node,
+        conf_state,
+        hard_state,
+        applied,
+        entries,
+        tail_bytes_max: member.tail_bytes_max,
+    });
     let (log, start) = go_on(&open, files, &recovered, applied);
     let mut shard = Shard::new(config, keyspace, group, log, start);
     shard.recovered(places);

@@ -119,8 +119,9 @@ pub fn open_lone(
     })?;
     keyspace.segments_mut().recovered(&recovered);
     let conf_state = ConfState { voters: vec![LONE_NODE], ..ConfState::default() };
-    let group =
-        Group::new(GroupStart { node: LONE_NODE, conf_state, hard_state, applied, entries: Vec::<Entry>::new() });
+    // Nobody lags behind a lone voter: it keeps nothing.
+    let (node, entries, tail_bytes_max) = (LONE_NODE, Vec::<Entry>::new(), 0);
+    let group = Group::new(GroupStart { node, conf_state, hard_state, applied, entries, tail_bytes_max });
     let (log, start) = go_on(&open, files, &recovered, applied);
     let shard = Shard::new(config, keyspace, group, log, start);
     Ok(Opened { shard, recovered })

@@ -103,10 +103,10 @@ pub enum Input<'a> {
     CheckpointWritten(CheckpointChunk),
     /// What [`CheckpointOrder::BringIn`] asked for is in memory.
     CheckpointWarm,
-    /// The checkpoint is on disk under its name.
-    CheckpointPublished,
-    /// The checkpoint cannot be written. Nothing of it is left; another is made later.
-    CheckpointFailed,
+    /// The checkpoint in this file is on disk under its name.
+    CheckpointPublished(SegmentId),
+    /// The checkpoint in this file cannot be written. Nothing of it is left; another is made later.
+    CheckpointFailed(SegmentId),
     /// A message of another member of the group.
     Message(Message),
     /// Time has passed; the shell calls at least every 100 ms while [`crate::Shard::wants_timer`] says so.
@@ -176,9 +176,7 @@ pub enum CheckpointOrder {
     },
     /// Write a part of it; it comes back as [`Input::CheckpointWritten`].
     Write {
-        /// The file.
-        segment: SegmentId,
-        /// The part.
+        /// The part. It says of which file.
         chunk: CheckpointChunk,
     },
     /// Bring a range of another segment into memory, then say [`Input::CheckpointWarm`].
@@ -265,6 +263,8 @@ pub struct ShardStats {
     pub checkpoint_ms: u64,
     /// How long it took, in milliseconds.
     pub checkpoint_took_ms: u64,
+    /// Snapshots of the group that took the place of this member's state since the start.
+    pub snapshots_installed: u64,
     /// Keys changed since the start.
     pub changes: u64,
     /// `changes` as it was when the newest checkpoint began.

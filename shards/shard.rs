@@ -2,7 +2,7 @@
 
 use crate::backlog::{Backlog, apply_effects};
 use crate::command::{Entropy, ScriptCalls};
-use crate::group::{EntryType, Group, GroupOutputs, Message, Refused, TICK_MS};
+use crate::group::{EntryType, Group, GroupOutputs, Message, MessageType, Refused, TICK_MS};
 use crate::housekeeping::{Housekeeping, HousekeepingConfig};
 use crate::ids::{Batch, LogIndex, ShardId, Term};
 use crate::keyspace::{Keyspace, LargeString, Segments};
@@ -14,6 +14,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 mod requests;
+mod snapshots;
+
+use snapshots::Snapshots;
 
 /// Keys that one turn of the expiry cycle looks at.
 const EXPIRY_LOOKS_PER_TIMER: usize = 2000;
@@ -76,6 +79,7 @@ pub struct Shard {
     /// Entries that are being written, with where their bodies will lie.
     placing: Vec<(LogIndex, Term)>,
     housekeeping: Housekeeping,
+    snapshots: Snapshots,
     /// The last entry that is applied.
     applied: (LogIndex, Term),
     /// The term in which this member leads and has applied its own first entry.
@@ -114,6 +118,7 @@ impl Shard {
             backlog: Backlog::default(),
             placing: Vec::new(),
             housekeeping: Housekeeping::new(housekeeping, start.log_bytes),
+            snapshots: Snapshots::new(start.identity),
             applied: start.applied,
             serving: None,
             open,
@@ -140,14 +145,23 @@ impl Shard {
             }
             Input::Watch { db, keys } => self.watch(db, keys, outputs),
             Input::Unwatch { watches } => self.unwatch(watches),
-            Input::EndOfTick => self.end_of_tick(segments, outputs),
+            Input::EndOfTick => self.end_of_tick(now, segments, outputs),
             Input::DiskFree(bytes) => self.housekeeping.disk_free(bytes),
+            Input::CheckpointWritten(chunk) if self.receives(chunk.segment) => self.snapshot_written(chunk),
             Input::CheckpointWritten(chunk) => self.housekeeping.chunk_written(chunk),
-            Input::CheckpointWarm => self.housekeeping.brought_in(),
-            Input::CheckpointPublished => {
+            Input::CheckpointWarm => {
+                self.housekeeping.brought_in();
+                self.snapshot_brought_in();
+            }
+            Input::CheckpointPublished(segment) if self.receives(segment) => self.snapshot_published(segments, outputs),
+            Input::CheckpointPublished(segment) if self.housekeeping.makes(segment) => {
                 self.housekeeping.published(now.unix_ms, &mut self.keyspace, &mut self.stats, outputs);
             }
-            Input::CheckpointFailed => self.give_up_checkpoint(outputs),
+            // It was given up while it got its name.
+            Input::CheckpointPublished(segment) => outputs.unneeded.push((segment, SegmentRole::Checkpoint)),
+            Input::CheckpointFailed(segment) if self.receives(segment) => self.give_up_snapshot(outputs),
+            Input::CheckpointFailed(segment) if self.housekeeping.makes(segment) => self.give_up_checkpoint(outputs),
+            Input::CheckpointFailed(_) => {}
             Input::Written(write) => self.written(write, segments, outputs),
             Input::Segment { segment, bytes } => {
                 self.housekeeping.segment_came();
@@ -155,7 +169,7 @@ impl Shard {
                 self.log.add_segment(segment, bytes);
             }
             Input::NoSpace => self.housekeeping.no_space(now.unix_ms),
-            Input::Message(message) => self.message(message, segments, outputs),
+            Input::Message(message) => self.message(now, message, segments, outputs),
             Input::Timer => self.timer(now, segments, outputs),
         }
         outputs.open = self.open;
@@ -235,7 +249,7 @@ impl Shard {
 
     // The tick, the log, the group.
 
-    fn end_of_tick(&mut self, segments: &dyn Segments, outputs: &mut Outputs) {
+    fn end_of_tick(&mut self, now: Now, segments: &dyn Segments, outputs: &mut Outputs) {
         if self.fence_joined {
             self.fence_joined = false;
             self.group.read_index(self.fence);
@@ -245,6 +259,10 @@ impl Shard {
             self.turn(segments, outputs);
         }
         self.write_if_free(segments, outputs);
+        if !self.group.is_lone() {
+            self.receive_snapshot(segments, outputs);
+            self.send_snapshots(now, segments, outputs);
+        }
         self.housekeeping.advance(&mut self.keyspace, segments, self.open.batch, outputs);
     }
 
@@ -254,12 +272,16 @@ impl Shard {
         }
         self.propose(segments, outputs);
         self.begin_checkpoint_if_due(outputs);
-        if self.log.is_writing() || self.group.records().is_empty() {
+        if self.log.is_writing() || self.group.records().is_empty() || self.group.is_installing() {
             return;
         }
         let now_ms = self.keyspace.now_ms();
         match self.log.plan(self.group.records()) {
             Ok(write) => {
+                if write.entries.is_some() {
+                    // What follows the entries that were there is no part of a snapshot that stands for them.
+                    self.give_up_snapshot(outputs);
+                }
                 self.keyspace.segments_mut().written(&write);
                 self.housekeeping.skipped(self.log.take_skipped());
                 self.stats.log_writes += 1;
@@ -277,9 +299,10 @@ impl Shard {
         }
     }
 
-    /// Begins a checkpoint at the last entry if one is due. It follows a proposal: nothing is gathered.
+    /// Begins a checkpoint at the last entry if one is due; a member that does not serve, at the last one that is applied. It follows a
+    /// proposal: nothing is gathered.
     fn begin_checkpoint_if_due(&mut self, outputs: &mut Outputs) {
-        if self.serving.is_none() {
+        if (self.serving.is_none() && self.backlog.first().is_some()) || self.snapshots.is_receiving() {
             return;
         }
         let last = self.proposed.back().map_or((self.applied.0, self.applied.1, self.open.batch), |proposed| {
@@ -339,8 +362,12 @@ impl Shard {
         self.placing.clear();
     }
 
-    fn message(&mut self, message: Message, segments: &dyn Segments, outputs: &mut Outputs) {
-        self.group.step(message);
+    fn message(&mut self, now: Now, message: Message, segments: &dyn Segments, outputs: &mut Outputs) {
+        match message.get_msg_type() {
+            MessageType::MsgSnapshot => self.snapshot_part(message, now.monotonic_us, outputs),
+            MessageType::MsgSnapStatus => self.snapshot_answered(&message, now.monotonic_us),
+            _ => self.group.step(message),
+        }
         self.turn(segments, outputs);
     }
 
@@ -357,6 +384,9 @@ impl Shard {
         let leads = self.group.is_leader().then(|| self.group.term());
         if self.serving.is_some() && self.serving != leads {
             self.lose(outputs);
+        }
+        for announced in turn.announced.drain(..) {
+            self.announced(announced, self.raft_ticked_us);
         }
         self.backlog.extend(turn.committed.drain(..));
         self.apply_backlog(segments, outputs);
@@ -436,11 +466,12 @@ impl Shard {
             self.keyspace.expire_due(EXPIRY_LOOKS_PER_TIMER);
             self.keyspace.take_gate();
         }
+        self.snapshot_timer(now.monotonic_us, outputs);
         self.keyspace.free_garbage();
         self.stats.disk_full = self.housekeeping.is_disk_full(&self.keyspace);
         self.housekeeping.ask_for_segment(0, now.unix_ms, &self.log, &mut self.keyspace, outputs);
         self.housekeeping.dispose(&mut self.keyspace, outputs);
-        self.end_of_tick(segments, outputs);
+        self.end_of_tick(now, segments, outputs);
     }
 }
 

@@ -9,8 +9,8 @@ use crate::group::storage::GroupStorage;
 use crate::ids::{LogIndex, Term, Timestamp};
 use crate::log::{PendingRecord, RecordKind};
 use bytes::Bytes;
-use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Message, MessageType};
-use raft::{Config, RawNode, ReadOnlyOption, StateRole};
+use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Message, MessageType, Snapshot};
+use raft::{Config, RawNode, ReadOnlyOption, SnapshotStatus, StateRole};
 
 /// Bytes of entries that one append message carries at most.
 const MESSAGE_BYTES_MAX: u64 = 1 << 20;
@@ -20,11 +20,13 @@ const UNCOMMITTED_BYTES_MAX: u64 = 1 << 30;
 const COMMITTED_BYTES_MAX: u64 = 16 << 20;
 /// Append messages on their way to one follower.
 const INFLIGHT_MESSAGES_MAX: usize = 256;
-/// Bytes of entries kept in memory for followers.
-const KEPT_BYTES_MAX: usize = 64 << 20;
 /// Ticks without a leader before an election, at least; each is [`TICK_MS`].
 const ELECTION_TICKS: usize = 10;
 const HEARTBEAT_TICKS: usize = 2;
+/// Bytes of entries that a leader keeps in memory for members that lag.
+pub const TAIL_BYTES_DEFAULT: usize = 64 << 20;
+/// How many times as much is kept for a member that is about to need it.
+const NEEDED_TAILS: usize = 4;
 /// Milliseconds of one Raft tick.
 pub const TICK_MS: u64 = 100;
 
@@ -41,6 +43,9 @@ pub struct GroupStart {
     pub applied: (LogIndex, Term),
     /// The entries after it.
     pub entries: Vec<Entry>,
+    /// Bytes of entries kept in memory for members that lag, once they are applied here; [`TAIL_BYTES_DEFAULT`] as a rule. For one
+    /// that is about to need them (it takes a snapshot, or is slow) [`NEEDED_TAILS`] times as much.
+    pub tail_bytes_max: usize,
 }
 
 /// Why a proposal was refused: nothing of it happened.
@@ -57,6 +62,8 @@ pub enum Refused {
 pub struct GroupOutputs {
     /// Messages that may leave now.
     pub messages: Vec<Message>,
+    /// Snapshots that Raft announces: each is to be sent, and then reported on.
+    pub announced: Vec<Message>,
     /// Entries that are committed, in order; empty ones too.
     pub committed: Vec<Entry>,
     /// Read indexes that were confirmed: (context, index).
@@ -71,6 +78,11 @@ pub struct Group {
     held: Vec<(u64, Vec<Message>)>,
     ready: u64,
     writing: Option<u64>,
+    /// A snapshot is taking the place of this member's state: the number of its ready, and its index.
+    installing: Option<(u64, u64)>,
+    /// Entries from the one after this on are kept for a snapshot that is on its way.
+    kept_from: Option<u64>,
+    tail_bytes_max: usize,
     hard_state: HardState,
     lone: bool,
     /// Ticks without a leader before this member stands for election, and the term that this was drawn for.
@@ -116,6 +128,9 @@ impl Group {
             held: Vec::new(),
             ready: 0,
             writing: None,
+            installing: None,
+            kept_from: None,
+            tail_bytes_max: start.tail_bytes_max,
             hard_state,
             lone,
             election_ticks: ELECTION_TICKS + start.node as usize % ELECTION_TICKS,
@@ -177,6 +192,75 @@ impl Group {
         self.node.read_index(context.to_le_bytes().to_vec());
     }
 
+    // Snapshots.
+
+    /// Whether a member needs entries that are not kept any more, and no snapshot is offered that would do. Said once.
+    pub fn wants_snapshot(&self) -> bool {
+        self.node.store().take_wants_snapshot()
+    }
+
+    /// Entries up to this index are not kept: a snapshot must stand at it or beyond.
+    pub fn snapshot_index_min(&self) -> LogIndex {
+        LogIndex(self.node.store().base_index())
+    }
+
+    /// Raft may announce a snapshot at this entry, with the members as `conf_state`; none ends that.
+    pub fn offer_snapshot(&mut self, offer: Option<(LogIndex, Term, ConfState)>) {
+        let offer = offer.map(|(index, term, conf_state)| {
+            let mut snapshot = Snapshot::default();
+            let metadata = snapshot.mut_metadata();
+            metadata.index = index.0;
+            metadata.term = term.0;
+            *metadata.mut_conf_state() = conf_state;
+            snapshot
+        });
+        self.node.mut_store().offer_snapshot(offer);
+    }
+
+    /// Entries beyond this index are kept (up to a bound) for members that a snapshot is on its way to.
+    pub fn keep_from(&mut self, index: Option<LogIndex>) {
+        self.kept_from = index.map(|index| index.0);
+    }
+
+    /// What became of a snapshot that was announced to `member`.
+    pub fn report_snapshot(&mut self, member: u64, arrived: bool) {
+        let status = if arrived { SnapshotStatus::Finish } else { SnapshotStatus::Failure };
+        self.node.report_snapshot(member, status);
+    }
+
+    /// Everything that this `MsgSnapshot` announces is there: whether Raft agrees that it takes the place of this member's state.
+    /// If so nothing may be written until [`Group::installed`].
+    ///
+    /// # Panics
+    /// While something is being written, or waits to be.
+    pub fn install(&mut self, announced: Message, outputs: &mut GroupOutputs) -> bool {
+        assert!(self.records.is_empty() && self.writing.is_none(), "a snapshot is installed between writes");
+        self.step(announced);
+        self.turn(outputs);
+        self.installing.is_some()
+    }
+
+    /// Whether a snapshot is taking the place of this member's state.
+    pub fn is_installing(&self) -> bool {
+        self.installing.is_some()
+    }
+
+    /// The snapshot has taken its place, durably.
+    pub fn installed(&mut self, outputs: &mut GroupOutputs) {
+        let (number, index) = self.installing.take().expect("a snapshot was being installed");
+        self.node.on_persist_ready(number);
+        self.node.advance_apply_to(index);
+        if self.records.is_empty() {
+            self.release(number, outputs);
+        }
+        self.turn(outputs);
+    }
+
+    /// Whether Raft would take a snapshot at this entry: it is not committed here yet.
+    pub fn lacks(&self, index: LogIndex) -> bool {
+        index.0 > self.node.raft.raft_log.committed
+    }
+
     /// Takes a message of another member. Proposals that were forwarded are dropped: a leader proposes only what it computed.
     pub fn step(&mut self, message: Message) {
         if message.get_msg_type() != MessageType::MsgPropose {
@@ -211,8 +295,18 @@ impl Group {
         while self.node.has_ready() {
             let mut ready = self.node.ready();
             self.ready = ready.number();
-            outputs.messages.append(&mut ready.take_messages());
+            let messages = ready.take_messages().into_iter();
+            let (announced, messages): (Vec<_>, Vec<_>) =
+                messages.partition(|message| message.get_msg_type() == MessageType::MsgSnapshot);
+            outputs.announced.extend(announced);
+            outputs.messages.extend(messages);
             let mut must_write = false;
+            if ready.snapshot().get_metadata().index != 0 {
+                let snapshot = ready.snapshot();
+                self.node.mut_store().restore(snapshot);
+                self.lone = snapshot.get_metadata().get_conf_state().voters == [self.node.raft.id];
+                self.installing = Some((self.ready, snapshot.get_metadata().index));
+            }
             if let Some(hard_state) = ready.hs() {
                 let voted = hard_state.term != self.hard_state.term || hard_state.vote != self.hard_state.vote;
                 self.hard_state = hard_state.clone();
@@ -231,7 +325,7 @@ impl Group {
             }
             let persisted = ready.take_persisted_messages();
             if !persisted.is_empty() {
-                if must_write || !self.records.is_empty() || self.writing.is_some() {
+                if must_write || !self.records.is_empty() || self.writing.is_some() || self.installing.is_some() {
                     self.held.push((self.ready, persisted));
                 } else {
                     outputs.messages.extend(persisted);
@@ -247,14 +341,27 @@ impl Group {
             if let Some(last) = outputs.committed.last() {
                 let index = last.index;
                 self.node.advance_apply_to(index);
-                let keep = if self.lone { 0 } else { KEPT_BYTES_MAX };
-                self.node.mut_store().compact(index, keep);
+                self.compact(index);
             }
         }
-        if self.records.is_empty() && self.writing.is_none() {
+        if self.records.is_empty() && self.writing.is_none() && self.installing.is_none() {
             // Nothing is left to write; the crate would remember every turn until the next write.
             self.node.on_persist_ready(self.ready);
         }
+    }
+
+    /// Forgets entries up to `index` that nobody needs.
+    fn compact(&mut self, index: u64) {
+        if self.lone {
+            return self.node.mut_store().compact(index, 0, u64::MAX, 0);
+        }
+        let base = self.node.store().base_index();
+        let members = self.node.raft.prs().iter();
+        let lagging = members.filter(|(_, member)| member.recent_active && member.matched >= base);
+        let needed = lagging.map(|(_, member)| member.matched).chain(self.kept_from).min();
+        let tail = self.tail_bytes_max;
+        let needed = if self.is_leader() { needed.unwrap_or(u64::MAX) } else { u64::MAX };
+        self.node.mut_store().compact(index, tail, needed, tail * NEEDED_TAILS);
     }
 
     /// The members, as a checkpoint keeps them.
@@ -292,8 +399,14 @@ impl Group {
     pub fn persisted(&mut self, outputs: &mut GroupOutputs) {
         let written = self.writing.take().expect("a write was in flight");
         // Turns after it that had nothing to write wait for no write of their own.
-        let number = if self.records.is_empty() { self.ready } else { written };
+        let number = if self.records.is_empty() && self.installing.is_none() { self.ready } else { written };
         self.node.on_persist_ready(number);
+        self.release(number, outputs);
+        self.turn(outputs);
+    }
+
+    /// The readies up to this number are durable: what waited for them leaves.
+    fn release(&mut self, number: u64, outputs: &mut GroupOutputs) {
         let held = std::mem::take(&mut self.held);
         for (ready, messages) in held {
             if ready <= number {
@@ -302,7 +415,6 @@ impl Group {
                 self.held.push((ready, messages));
             }
         }
-        self.turn(outputs);
     }
 }
 

@@ -1,7 +1,8 @@
-//! What Raft reads of its log: the entries that are kept in memory, and where they begin.
+//! What Raft reads of its log: the entries that are kept in memory, where they begin, and the snapshot that stands for those before.
 
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{Error, GetEntriesContext, RaftState, Result, Storage, StorageError};
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 /// The recent entries of a group, in memory. Older ones are in the log; a follower that needs those needs a snapshot.
@@ -12,12 +13,24 @@ pub struct GroupStorage {
     base: (u64, u64),
     entries: VecDeque<Entry>,
     entries_bytes: usize,
+    /// A snapshot that may be announced to members that lag.
+    offer: Option<Snapshot>,
+    /// Raft would have announced a snapshot, had there been one.
+    wants_snapshot: Cell<bool>,
 }
 
 impl GroupStorage {
     /// The storage of a group whose entries up to `base` (index, term) are applied and not kept here.
     pub fn new(hard_state: HardState, conf_state: ConfState, base: (u64, u64)) -> Self {
-        GroupStorage { hard_state, conf_state, base, entries: VecDeque::new(), entries_bytes: 0 }
+        GroupStorage {
+            hard_state,
+            conf_state,
+            base,
+            entries: VecDeque::new(),
+            entries_bytes: 0,
+            offer: None,
+            wants_snapshot: Cell::new(false),
+        }
     }
 
     /// Adds entries; they replace what was there from the first one's index on.
@@ -38,17 +51,43 @@ impl GroupStorage {
         }
     }
 
-    /// Forgets entries up to `index`, oldest first, as long as more than `bytes_max` bytes are kept.
-    pub fn compact(&mut self, index: u64, bytes_max: usize) {
+    /// Forgets entries up to `index`, oldest first, as long as more than `bytes_max` bytes are kept. Those beyond `needed_from` are
+    /// kept up to `needed_bytes_max`.
+    pub fn compact(&mut self, index: u64, bytes_max: usize, needed_from: u64, needed_bytes_max: usize) {
         while self.entries_bytes > bytes_max || (bytes_max == 0 && !self.entries.is_empty()) {
             let Some(first) = self.entries.front() else { break };
-            if first.index > index {
+            if first.index > index || (first.index > needed_from && self.entries_bytes <= needed_bytes_max) {
                 break;
             }
             self.base = (first.index, first.term);
             self.entries_bytes -= first.data.len();
             self.entries.pop_front();
         }
+    }
+
+    /// A snapshot stands for everything: no entry is left.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        let metadata = snapshot.get_metadata();
+        self.base = (metadata.index, metadata.term);
+        self.conf_state = metadata.get_conf_state().clone();
+        self.entries.clear();
+        self.entries_bytes = 0;
+        self.offer = None;
+    }
+
+    /// The index before the first entry here.
+    pub fn base_index(&self) -> u64 {
+        self.base.0
+    }
+
+    /// A snapshot may be announced from now on; none ends that.
+    pub fn offer_snapshot(&mut self, offer: Option<Snapshot>) {
+        self.offer = offer;
+    }
+
+    /// Whether Raft wanted a snapshot since the last call.
+    pub fn take_wants_snapshot(&self) -> bool {
+        self.wants_snapshot.take()
     }
 
     /// Remembers the hard state that was logged.
@@ -123,8 +162,12 @@ impl Storage for GroupStorage {
         Ok(self.last().0)
     }
 
-    fn snapshot(&self, _request_index: u64, _to: u64) -> Result<Snapshot> {
-        Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+    fn snapshot(&self, request_index: u64, _to: u64) -> Result<Snapshot> {
+        let reaches = |offer: &&Snapshot| offer.get_metadata().index >= request_index.max(self.base.0);
+        self.offer.as_ref().filter(reaches).cloned().ok_or_else(|| {
+            self.wants_snapshot.set(true);
+            Error::Store(StorageError::SnapshotTemporarilyUnavailable)
+        })
     }
 }
 
@@ -147,11 +190,38 @@ mod tests {
         assert_eq!(storage.last(), (2, 2));
         assert_eq!(storage.term(1).unwrap(), 1);
         assert!(storage.term(3).is_err());
-        storage.compact(1, 0);
+        storage.compact(1, 0, u64::MAX, 0);
         assert_eq!(storage.first_index().unwrap(), 2);
         assert_eq!(storage.term(1).unwrap(), 1);
-        storage.compact(2, 0);
+        storage.compact(2, 0, u64::MAX, 0);
         assert_eq!(storage.last(), (2, 2));
         assert!(storage.entries(2, 3, None, GetEntriesContext::empty(false)).is_err());
+    }
+
+    #[test]
+    fn what_a_member_needs_is_kept_longer_but_not_forever() {
+        let mut storage = GroupStorage::new(HardState::default(), ConfState::default(), (0, 0));
+        storage.append(&[entry(1, 1), entry(2, 1), entry(3, 1), entry(4, 1)]);
+        storage.compact(4, 10, 2, 25);
+        assert_eq!(storage.base_index(), 2, "20 bytes are left, of entries that are needed");
+        storage.compact(4, 10, 2, 15);
+        assert_eq!(storage.base_index(), 3, "15 bytes may be kept for that");
+    }
+
+    #[test]
+    fn a_snapshot_is_announced_only_if_the_entries_behind_it_are_kept() {
+        let mut storage = GroupStorage::new(HardState::default(), ConfState::default(), (0, 0));
+        storage.append(&[entry(1, 1), entry(2, 1)]);
+        storage.compact(2, 0, u64::MAX, 0);
+        assert!(storage.snapshot(0, 2).is_err() && storage.take_wants_snapshot() && !storage.take_wants_snapshot());
+        let mut offer = Snapshot::default();
+        for index in 1..=3 {
+            offer.mut_metadata().index = index;
+            storage.offer_snapshot(Some(offer.clone()));
+            assert_eq!(storage.snapshot(0, 2).is_ok(), index >= 2);
+        }
+        offer.mut_metadata().index = 9;
+        storage.restore(&offer);
+        assert_eq!((storage.last().0, storage.first_index().unwrap()), (9, 10));
     }
 }

@@ -6,6 +6,7 @@ mod database;
 mod effect;
 mod entry;
 mod garbage;
+mod install;
 #[allow(clippy::module_inception, reason = "the room is named after its main noun")]
 mod keyspace;
 mod large;

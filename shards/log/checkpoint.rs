@@ -17,7 +17,7 @@ use super::start::LogStart;
 use crate::ids::{SegmentId, ShardId, Timestamp, WriteNumber};
 
 /// The bytes of the length before each item.
-pub(super) const ITEM_LENGTH_BYTES: usize = 4;
+pub const ITEM_LENGTH_BYTES: usize = 4;
 
 /// The bytes of the body of the last record: the number of items and the sum of their bytes.
 pub(super) const END_BODY_BYTES: usize = 16;
@@ -89,7 +89,7 @@ impl<'a> Checkpoint<'a> {
         };
         let (header, body) = walk.next().map_err(|fault| at(&walk, fault))?;
         let base = match header.kind() {
-            RecordKind::CheckpointHeader => base(&header, body),
+            RecordKind::CheckpointHeader => checkpoint_base(&header, body),
             other => Err(RecordFault::Kind { found: other as u8 }),
         };
         let base = base.map_err(|fault| at(&walk, fault))?;
@@ -197,7 +197,11 @@ impl<'a> Walk<'a> {
     }
 }
 
-fn base(header: &RecordHeader, body: &[u8]) -> Result<CheckpointBase, RecordFault> {
+/// What the first record of a checkpoint says.
+///
+/// # Errors
+/// Its body is not that of such a record.
+pub fn checkpoint_base(header: &RecordHeader, body: &[u8]) -> Result<CheckpointBase, RecordFault> {
     let malformed = |what| RecordFault::Malformed { what };
     let (start, meta) = body.split_first_chunk().ok_or(malformed("a header that ends early"))?;
     let start = LogStart::decode(start).ok_or(malformed("the start of the log"))?;
@@ -225,8 +229,12 @@ fn count_items(body: &[u8]) -> Result<(u64, u64), RecordFault> {
     Ok((items, bytes))
 }
 
-fn next_item(body: &[u8], from: usize) -> Result<Option<&[u8]>, RecordFault> {
-    let rest = &body[from..];
+/// The item that begins at `from`, where the body holds its length; none at the end of the body.
+///
+/// # Errors
+/// The body ends within the item.
+pub fn next_item(body: &[u8], from: usize) -> Result<Option<&[u8]>, RecordFault> {
+    let rest = body.get(from..).unwrap_or_default();
     if rest.is_empty() {
         return Ok(None);
     }

@@ -18,7 +18,7 @@ fn base() -> CheckpointBase {
             first_write: WriteNumber(5),
             previous_crc: 1234,
             durable: DurableEnd { write_number: WriteNumber(6), crc: 7 },
-            supersedes: false,
+            void_through: WriteNumber(0),
         },
         commit_ts: Timestamp(99),
         meta: b"voters".to_vec(),

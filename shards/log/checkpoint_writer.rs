@@ -23,6 +23,8 @@ const _: () = assert!(CHECKPOINT_CHUNK_BYTES.is_multiple_of(BLOCK_BYTES_MAX as u
 /// A part of the file, for a direct write.
 #[derive(Debug)]
 pub struct CheckpointChunk {
+    /// The file.
+    pub segment: SegmentId,
     /// Where in the file.
     pub offset: u64,
     /// The bytes, a multiple of the largest logical block.
@@ -127,7 +129,7 @@ impl CheckpointWriter {
         buffer.pad_to(BLOCK_BYTES_MAX as usize);
         let offset = self.taken_bytes;
         self.taken_bytes += buffer.len() as u64;
-        Some(CheckpointChunk { offset, buffer })
+        Some(CheckpointChunk { segment: self.segment, offset, buffer })
     }
 
     /// Gives a written chunk's buffer back to be used again.

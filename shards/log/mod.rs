@@ -22,7 +22,9 @@ mod fixture;
 mod recovery_tests;
 
 pub use buffer::{AlignedBuffer, BUFFER_ALIGNMENT_BYTES};
-pub use checkpoint::{Checkpoint, CheckpointBase, CheckpointError, newest_checkpoint};
+pub use checkpoint::{
+    Checkpoint, CheckpointBase, CheckpointError, ITEM_LENGTH_BYTES, checkpoint_base, newest_checkpoint, next_item,
+};
 pub use checkpoint_writer::{
     CHECKPOINT_BATCH_BYTES_MAX, CHECKPOINT_CHUNK_BYTES, CheckpointChunk, CheckpointSummary, CheckpointWriter,
 };

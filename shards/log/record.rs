@@ -201,9 +201,15 @@ impl RecordHeader {
     /// What is wrong with these bytes.
     pub fn read(identity: LogIdentity, segment: SegmentId, bytes: &[u8], offset: u64) -> Result<Self, RecordFault> {
         let from = usize::try_from(offset).map_err(|_| RecordFault::NoRoom)?;
-        let to = from.checked_add(HEADER_BYTES).ok_or(RecordFault::NoRoom)?;
-        let raw = bytes.get(from..to).ok_or(RecordFault::NoRoom)?;
-        let header: Self = bytemuck::pod_read_unaligned(raw);
+        Self::decode(identity, segment, bytes.get(from..).ok_or(RecordFault::NoRoom)?, offset)
+    }
+
+    /// [`Self::read`] from the segment's bytes from `offset` on.
+    ///
+    /// # Errors
+    /// What keeps it from being one.
+    pub fn decode(identity: LogIdentity, segment: SegmentId, raw: &[u8], offset: u64) -> Result<Self, RecordFault> {
+        let header: Self = bytemuck::pod_read_unaligned(raw.get(..HEADER_BYTES).ok_or(RecordFault::NoRoom)?);
         if header.magic.to_le_bytes() != Self::MAGIC_AND_VERSION {
             return Err(match header.magic.to_le_bytes() {
                 [0, 0, 0, 0] => RecordFault::Blank,
@@ -242,11 +248,20 @@ impl RecordHeader {
         let body = bytes
             .get(from..from + self.body_bytes as usize)
             .ok_or(RecordFault::BodyLength { bytes: u64::from(self.body_bytes), room })?;
+        self.check_body(body)?;
+        Ok(body)
+    }
+
+    /// Whether these bytes are the body that the header was made for.
+    ///
+    /// # Errors
+    /// They are not.
+    pub fn check_body(&self, body: &[u8]) -> Result<(), RecordFault> {
         let computed = crc32c::crc32c(body);
         if computed != self.body_crc {
             return Err(RecordFault::BodyCrc { stored: self.body_crc, computed });
         }
-        Ok(body)
+        Ok(())
     }
 
     /// What the record holds.

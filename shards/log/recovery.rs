@@ -173,7 +173,7 @@ impl<'a> Reader<'a> {
         visit: &mut dyn FnMut(LogEvent<'_>) -> Result<(), E>,
     ) -> Result<(), RecoveryError<E>> {
         let header = view.header;
-        let void = self.start.supersedes && header.write_number() <= self.start.durable.write_number;
+        let void = header.write_number() <= self.start.void_through;
         match header.kind() {
             RecordKind::Entry if void => {}
             RecordKind::Entry => self.accept_entry(segment, view, visit)?,

@@ -186,7 +186,7 @@ fn recovery_can_start_at_a_later_segment() {
         first_write: second.first_write,
         previous_crc: second.previous_crc,
         durable: DurableEnd { write_number: WriteNumber(4), crc: second.previous_crc },
-        supersedes: false,
+        void_through: WriteNumber(0),
     };
     let mut bytes = log.bytes();
     bytes.remove(&SegmentId(1));
@@ -222,7 +222,8 @@ fn a_checkpoint_that_contradicts_the_log_is_refused() {
 #[test]
 fn an_installed_checkpoint_voids_what_was_logged_before_it() {
     let mut log = SmallLog::new();
-    let start = log.disk.writer.supersede(LogIndex(5), Term(4));
+    let start = log.disk.writer.superseding_start(LogIndex(5), Term(4));
+    log.disk.writer.supersede(&start);
     log.disk.start = start;
     let (events, recovered) = log.disk.recover().unwrap();
     assert_eq!((recovered.last_index, recovered.last_term), (LogIndex(5), Term(4)));
@@ -235,7 +236,8 @@ fn an_installed_checkpoint_voids_what_was_logged_before_it() {
     assert_eq!(replay(&events).0.keys().copied().collect::<Vec<_>>(), [6, 7]);
     // The same for a gap upwards, after a restart.
     log.disk.restart().unwrap();
-    log.disk.start = log.disk.writer.supersede(LogIndex(100), Term(5));
+    log.disk.start = log.disk.writer.superseding_start(LogIndex(100), Term(5));
+    log.disk.writer.supersede(&log.disk.start);
     log.disk.append(&[entry(101, 5, b"on")]);
     let (events, recovered) = log.disk.recover().unwrap();
     assert_eq!(recovered.last_index, LogIndex(101));

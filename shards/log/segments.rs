@@ -16,7 +16,7 @@ use super::recovered::{Recovered, SegmentStart};
 use super::start::{DurableEnd, LogStart};
 use super::usage::{SegmentHold, SegmentUse, Usage};
 use super::writer::LogWrite;
-use crate::ids::{LogIndex, SegmentId, Term};
+use crate::ids::{LogIndex, SegmentId, Term, WriteNumber};
 
 /// What a segment file is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,13 +67,15 @@ pub struct SegmentTable {
     segment_bytes: u64,
     segments: BTreeMap<SegmentId, Segment>,
     published: Option<Published>,
+    /// Entries of writes up to this one are void; see [`LogStart::void_through`].
+    void_through: WriteNumber,
     next_id: SegmentId,
 }
 
 impl SegmentTable {
     /// A table without segments. `segment_bytes` is the size of an ordinary log segment, `first` the first id to give out.
     pub fn new(segment_bytes: u64, first: SegmentId) -> Self {
-        Self { segment_bytes, segments: BTreeMap::new(), published: None, next_id: first }
+        Self { segment_bytes, segments: BTreeMap::new(), published: None, void_through: WriteNumber(0), next_id: first }
     }
 
     /// The size of an ordinary log segment, in bytes; others are not used again.
@@ -95,6 +97,17 @@ impl SegmentTable {
     pub fn add(&mut self, segment: SegmentId, role: SegmentRole, bytes: u64) {
         let known =
             Segment { role, bytes, start: None, entries: None, usage: Usage::new(segment), checkpoint_bytes: 0 };
+        assert!(self.segments.insert(segment, known).is_none(), "segment {segment} twice");
+        self.next_id = self.next_id.max(SegmentId(segment.0 + 1));
+    }
+
+    /// A file of another table joins this one, with the values that refer to it. It has `bytes` bytes.
+    ///
+    /// # Panics
+    /// When the other table does not have it, or this one does.
+    pub fn adopt(&mut self, other: &mut SegmentTable, segment: SegmentId, bytes: u64) {
+        let mut known = other.segments.remove(&segment).expect("a known segment");
+        known.bytes = bytes;
         assert!(self.segments.insert(segment, known).is_none(), "segment {segment} twice");
         self.next_id = self.next_id.max(SegmentId(segment.0 + 1));
     }
@@ -145,7 +158,7 @@ impl SegmentTable {
             first_write: start.first_write,
             previous_crc: start.previous_crc,
             durable,
-            supersedes: false,
+            void_through: if start.first_write <= self.void_through { self.void_through } else { WriteNumber(0) },
         }
     }
 
@@ -157,12 +170,20 @@ impl SegmentTable {
         for (id, bytes) in references {
             self.known_mut(*id).checkpoint_bytes = *bytes;
         }
+        self.void_through = self.void_through.max(start.void_through);
         self.published = Some(Published { segment, start });
     }
 
     /// The newest published checkpoint: its file and its index.
     pub fn checkpoint(&self) -> Option<(SegmentId, LogIndex)> {
         self.published.map(|published| (published.segment, published.start.index))
+    }
+
+    /// Holds everything that the newest published checkpoint needs to be read: its file, and the segments it refers to.
+    pub fn hold_checkpoint(&self) -> Vec<SegmentHold> {
+        let Some(published) = &self.published else { return Vec::new() };
+        let needed = self.segments.iter().filter(|(id, known)| **id == published.segment || known.checkpoint_bytes > 0);
+        needed.map(|(_, known)| SegmentHold::new(Rc::clone(&known.usage))).collect()
     }
 
     /// A value that refers to these bytes now lives. `None` when there is no such segment, or it is too short: a reference from
@@ -358,6 +379,33 @@ mod tests {
         publish(&mut table, &disk, 10, &[]);
         let recycle: Vec<_> = table.disposable(NOBODY).iter().map(|one| (one.segment.0, one.recycle)).collect();
         assert_eq!(recycle, [(1, true), (2, true), (3, true), (4, true), (5, false), (7, false)]);
+    }
+
+    /// Found by the voters' chaos: a member's own checkpoint after a snapshot began its log at a segment whose first half was void,
+    /// and did not say so; the gap in its indexes looked like damage.
+    #[test]
+    fn what_a_snapshot_voided_stays_void_for_later_checkpoints_of_the_same_segment() {
+        let mut disk = Disk::new(512, 8192);
+        let mut table = SegmentTable::new(8192, SegmentId(1));
+        table.add(SegmentId(1), SegmentRole::Log, 8192);
+        let append = |disk: &mut Disk, table: &mut SegmentTable, index, term| {
+            let write = disk.plan(&[entry(index, term, b"x")]);
+            table.written(&write);
+            disk.apply(write);
+        };
+        for index in 1..=9 {
+            append(&mut disk, &mut table, index, 1);
+        }
+        let start = disk.writer.superseding_start(LogIndex(5), Term(2));
+        disk.writer.supersede(&start);
+        table.add(SegmentId(2), SegmentRole::Checkpoint, 4096);
+        table.published(SegmentId(2), start, &CheckpointReferences::new());
+        append(&mut disk, &mut table, 6, 2);
+        append(&mut disk, &mut table, 7, 2);
+        let later = table.log_start(LogIndex(6), Term(2), disk.writer.durable_end());
+        let (events, recovered) = recover_bytes(&disk.segments, &later).unwrap();
+        assert_eq!(replay(&events).0.keys().copied().collect::<Vec<_>>(), [6, 7]);
+        assert_eq!(recovered.last_term, Term(2));
     }
 
     #[test]

@@ -27,8 +27,9 @@ pub struct LogStart {
     /// What is known to have been durable when the checkpoint was made. If the log ends before it, it is damaged,
     /// even if nothing follows.
     pub durable: DurableEnd,
-    /// The checkpoint came from elsewhere and stands for the whole log as it was then: entries of writes up to `durable` are void.
-    pub supersedes: bool,
+    /// Entries of writes up to this one are void: a checkpoint that came from elsewhere stands for the log as it was then. 0 without
+    /// one; later checkpoints whose logs begin before it say so too.
+    pub void_through: WriteNumber,
 }
 
 impl LogStart {
@@ -44,7 +45,7 @@ impl LogStart {
             first_write: WriteNumber(1),
             previous_crc: 0,
             durable: DurableEnd::default(),
-            supersedes: false,
+            void_through: WriteNumber(0),
         }
     }
 
@@ -58,7 +59,7 @@ impl LogStart {
             u64::from(self.previous_crc),
             self.durable.write_number.0,
             u64::from(self.durable.crc),
-            u64::from(self.supersedes),
+            self.void_through.0,
         ];
         let mut bytes = [0; Self::ENCODED_BYTES];
         for (to, word) in bytes.chunks_exact_mut(8).zip(words) {
@@ -80,11 +81,7 @@ impl LogStart {
             first_write: WriteNumber(words[3]),
             previous_crc: u32::try_from(words[4]).ok()?,
             durable: DurableEnd { write_number: WriteNumber(words[5]), crc: u32::try_from(words[6]).ok()? },
-            supersedes: match words[7] {
-                0 => false,
-                1 => true,
-                _ => return None,
-            },
+            void_through: WriteNumber(words[7]),
         })
     }
 }
@@ -102,7 +99,7 @@ mod tests {
             first_write: WriteNumber(4),
             previous_crc: 5,
             durable: DurableEnd { write_number: WriteNumber(u64::MAX), crc: 6 },
-            supersedes: true,
+            void_through: WriteNumber(7),
         };
         assert_eq!(LogStart::decode(&start.encode()), Some(start));
         assert_eq!(LogStart::decode(&[0xff; 64]), None);

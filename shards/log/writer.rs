@@ -271,16 +271,13 @@ impl LogWriter {
         self.spare_placements = write.placements;
     }
 
-    /// A checkpoint that came from elsewhere stands for everything up to `index`; what the log holds is obsolete. Returns where
-    /// recovery begins for that checkpoint: it goes into its header, and once the checkpoint is published the log may go on.
+    /// Where recovery begins for a checkpoint that comes from elsewhere and stands for everything up to `index`: it goes into the
+    /// checkpoint's header. Entries that are durable by now are void then; none may be written until [`Self::supersede`].
     ///
     /// # Panics
     /// While a write is in flight.
-    pub fn supersede(&mut self, index: LogIndex, term: Term) -> LogStart {
+    pub fn superseding_start(&self, index: LogIndex, term: Term) -> LogStart {
         assert!(self.in_flight.is_none(), "a log is superseded between writes");
-        self.last_index = index;
-        self.last_term = term;
-        self.durable_index = index;
         LogStart {
             index,
             term,
@@ -288,8 +285,19 @@ impl LogWriter {
             first_write: self.start.first_write,
             previous_crc: self.start.previous_crc,
             durable: self.durable_end,
-            supersedes: true,
+            void_through: self.durable_end.write_number,
         }
+    }
+
+    /// That checkpoint is published: the log goes on behind it.
+    ///
+    /// # Panics
+    /// While a write is in flight.
+    pub fn supersede(&mut self, start: &LogStart) {
+        assert!(self.in_flight.is_none(), "a log is superseded between writes");
+        self.last_index = start.index;
+        self.last_term = start.term;
+        self.durable_index = start.index;
     }
 
     /// Finds a place for a write; true when it is the start of a segment.

@@ -62,8 +62,8 @@ pub enum Done {
     CheckpointWritten(CheckpointChunk),
     /// The checkpoint has its name.
     CheckpointPublished(SegmentId, SegmentMap),
-    /// The checkpoint cannot be written; nothing of it is left.
-    CheckpointFailed(io::Error),
+    /// The checkpoint in this file cannot be written; nothing of it is left.
+    CheckpointFailed(SegmentId, io::Error),
 }
 
 /// What was done for a shard.
@@ -102,7 +102,7 @@ struct ShardWork {
     making: Option<Making>,
     urgent: bool,
     rest: VecDeque<(SegmentFiles, Chore)>,
-    checkpoint: Option<UnfinishedFile>,
+    checkpoint: Option<(SegmentId, UnfinishedFile)>,
 }
 
 impl ShardWork {
@@ -224,21 +224,22 @@ impl Worker {
             }
             Chore::BeginCheckpoint(segment) => match files.begin(segment, SegmentRole::Checkpoint, 0) {
                 Ok(file) => {
-                    shard.checkpoint = Some(file);
+                    shard.checkpoint = Some((segment, file));
                     return None;
                 }
-                Err(error) => Err(error),
+                Err(error) => Err((segment, error)),
             },
             // After a failure the steps that were on their way are void.
             Chore::WriteCheckpoint(chunk) => {
-                let file = shard.checkpoint.as_ref()?;
+                let (segment, file) = shard.checkpoint.as_ref().filter(|(segment, _)| *segment == chunk.segment)?;
                 self.pace.wrote(chunk.buffer.len());
-                file.write(chunk.offset, &chunk.buffer).map(|()| Done::CheckpointWritten(chunk))
+                let written = file.write(chunk.offset, &chunk.buffer);
+                written.map_err(|error| (*segment, error)).map(|()| Done::CheckpointWritten(chunk))
             }
             Chore::PublishCheckpoint(segment) => {
-                let file = shard.checkpoint.take()?;
+                let (_, file) = shard.checkpoint.take().filter(|(begun, _)| *begun == segment)?;
                 let map = file.finish().and_then(|()| files.map(segment, SegmentRole::Checkpoint));
-                map.map(|map| Done::CheckpointPublished(segment, map))
+                map.map_err(|error| (segment, error)).map(|map| Done::CheckpointPublished(segment, map))
             }
             Chore::DropCheckpoint => {
                 shard.checkpoint = None;
@@ -246,9 +247,9 @@ impl Worker {
             }
             Chore::Segment { .. } | Chore::Hurry => panic!("segments have their own place"),
         };
-        Some(result.unwrap_or_else(|error| {
+        Some(result.unwrap_or_else(|(segment, error)| {
             shard.checkpoint = None;
-            Done::CheckpointFailed(error)
+            Done::CheckpointFailed(segment, error)
         }))
     }
 }
@@ -332,7 +333,7 @@ mod tests {
         ask(Chore::BeginCheckpoint(SegmentId(9)));
         let mut buffer = ringkeep_shards::log::AlignedBuffer::with_capacity(1 << 20);
         buffer.push(&[7; 1 << 20]);
-        ask(Chore::WriteCheckpoint(CheckpointChunk { offset: 0, buffer }));
+        ask(Chore::WriteCheckpoint(CheckpointChunk { segment: SegmentId(9), offset: 0, buffer }));
         assert!(matches!(wait(&replies), Done::CheckpointWritten(_)));
         ask(Chore::Segment { wanted: wanted(1, None), urgent: false });
         ask(Chore::Hurry);

@@ -70,7 +70,7 @@ impl Engine {
         for order in self.outputs.checkpoint.drain(..) {
             let work = match order {
                 CheckpointOrder::Begin { segment } => Chore::BeginCheckpoint(segment),
-                CheckpointOrder::Write { chunk, .. } => Chore::WriteCheckpoint(chunk),
+                CheckpointOrder::Write { chunk } => Chore::WriteCheckpoint(chunk),
                 CheckpointOrder::Publish { segment } => Chore::PublishCheckpoint(segment),
                 CheckpointOrder::Drop { .. } => Chore::DropCheckpoint,
                 CheckpointOrder::BringIn { range } => {
@@ -115,7 +115,7 @@ impl Engine {
             Done::CheckpointWritten(chunk) => self.step(place, Input::CheckpointWritten(chunk)),
             Done::CheckpointPublished(segment, map) => {
                 local.files.add_checkpoint(segment, map);
-                self.step(place, Input::CheckpointPublished);
+                self.step(place, Input::CheckpointPublished(segment));
                 self.answer_saves();
                 let took_ms = self.shards[place].shard.stats().checkpoint_took_ms;
                 log_line::verbose(format_args!(
@@ -123,12 +123,12 @@ impl Engine {
                     self.shards[place].id
                 ));
             }
-            Done::CheckpointFailed(error) => {
+            Done::CheckpointFailed(segment, error) => {
                 log_line::warning(format_args!(
                     "shard {}: a checkpoint cannot be written: {error}; it is tried again, and the log keeps every write",
                     local.id
                 ));
-                self.step(place, Input::CheckpointFailed);
+                self.step(place, Input::CheckpointFailed(segment));
                 self.answer_saves();
             }
         }

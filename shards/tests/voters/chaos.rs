@@ -24,6 +24,10 @@ impl Run {
         let mut run = Run { cluster: Cluster::new(seed), history: History::default(), down: Vec::new() };
         for node in 1..=NODES {
             run.cluster.node(node).disk.forgetful = run.below(2) == 0;
+            // Members that were away for long need snapshots; some runs know none.
+            run.cluster.crash(node);
+            run.cluster.node(node).tail_bytes_max = [64 << 20, 2048, 256][run.below(3) as usize];
+            run.cluster.start(node);
         }
         run
     }
@@ -51,7 +55,8 @@ impl Run {
                 960..966 => self.clock(),
                 966..972 => self.hand_over(),
                 972..976 => self.crash(),
-                976..990 => self.start(),
+                976..988 => self.start(),
+                988..991 => self.checkpoint(),
                 _ => {
                     let node = self.any_node();
                     self.cluster.node(node).disk.forget();
@@ -103,6 +108,13 @@ impl Run {
         self.history.began(wish, ticket);
         if self.below(2) == 0 {
             self.cluster.end(node);
+        }
+    }
+
+    fn checkpoint(&mut self) {
+        let node = self.any_node();
+        if let Some(shard) = &mut self.cluster.node(node).shard {
+            shard.want_checkpoint();
         }
     }
 
@@ -198,20 +210,41 @@ impl Run {
     }
 }
 
+/// Says which seed it was that failed.
+struct FailedSeed(u64);
+
+impl Drop for FailedSeed {
+    fn drop(&mut self) {
+        eprintln!("the seed is {0}: RINGKEEP_CHAOS_SEEDS={0}..{1} repeats it", self.0, self.0 + 1);
+    }
+}
+
+/// The seeds of the runs: `RINGKEEP_CHAOS_SEEDS=from..to` runs others.
+#[allow(clippy::disallowed_methods, reason = "a test may be told what to repeat")]
+fn seeds() -> std::ops::Range<u64> {
+    let Ok(text) = std::env::var("RINGKEEP_CHAOS_SEEDS") else { return 0..40 };
+    let bounds = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
+    bounds.unwrap_or_else(|| panic!("RINGKEEP_CHAOS_SEEDS is from..to, not {text}"))
+}
+
 #[test]
 fn all_members_agree_and_no_client_was_told_anything_wrong() {
-    let (mut replied, mut lost) = (0, 0);
-    for seed in 0..40 {
+    let (mut replied, mut lost, mut installed) = (0, 0, 0);
+    for seed in seeds() {
         let mut run = Run::new(seed);
+        let failed = FailedSeed(seed);
         run.go();
         let strings = run.end();
         run.history.check(&run.cluster, &strings);
         let counts = run.history.counts(&run.cluster);
         replied += counts.0;
         lost += counts.1;
+        std::mem::forget(failed);
+        installed += (1..=NODES).map(|node| run.cluster.snapshots(node)).sum::<u64>();
     }
     // The runs are worth something: much is answered, and much is lost on the way.
-    assert!(replied > 5000 && lost > 1000, "{replied} operations were answered, {lost} were lost");
+    let counts = format!("{replied} operations were answered, {lost} were lost, {installed} snapshots came");
+    assert!(replied > 5000 && lost > 1000 && installed > 10, "{counts}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::disk::{AllResident, Disk};
 use crate::network::Network;
 use crate::reply::Text;
 use ringkeep_shards::command::{Arguments, Entropy, find};
-use ringkeep_shards::group::{ConfState, Message, MessageType};
+use ringkeep_shards::group::{ConfState, Message, MessageType, TAIL_BYTES_DEFAULT};
 use ringkeep_shards::ids::{LogIndex, ShardId};
 use ringkeep_shards::keyspace::{ColdRange, DATABASES_MAX};
 use ringkeep_shards::log::{LogConfig, LogIdentity};
@@ -55,6 +55,10 @@ pub struct Node {
     pub disk: Disk,
     /// How far its clock is ahead, in milliseconds.
     pub skew_ms: i64,
+    /// Bytes of entries that it keeps in memory for others, from its next start on.
+    pub tail_bytes_max: usize,
+    /// Snapshots that took its state's place, before it was started last.
+    snapshots: u64,
     outputs: Outputs,
     waiting: Vec<(Ticket, Gate, String)>,
     open: Gate,
@@ -89,6 +93,8 @@ impl Cluster {
                 shard: None,
                 disk: Disk::default(),
                 skew_ms: 0,
+                tail_bytes_max: TAIL_BYTES_DEFAULT,
+                snapshots: 0,
                 outputs: Outputs::default(),
                 waiting: Vec::new(),
                 open: Gate::OPEN,
@@ -143,8 +149,13 @@ impl Cluster {
             large_bytes_min: LARGE_BYTES_MIN,
         };
         let founders = ConfState { voters: (1..=NODES).collect(), ..ConfState::default() };
-        let opened = open_member(config, open, MemberStart { node, founders }, &member.disk.files())
-            .unwrap_or_else(|error| panic!("member {node}: {error}"));
+        let opened = open_member(
+            config,
+            open,
+            MemberStart { node, founders, tail_bytes_max: member.tail_bytes_max },
+            &member.disk.files(),
+        )
+        .unwrap_or_else(|error| panic!("member {node}: {error}"));
         member.disk.mend(&opened.recovered);
         member.shard = Some(opened.shard);
         member.starts += 1;
@@ -155,7 +166,7 @@ impl Cluster {
     pub fn crash(&mut self, node: u64) {
         let Cluster { nodes, random, answers, .. } = self;
         let member = &mut nodes[node as usize - 1];
-        member.shard = None;
+        member.snapshots += member.shard.take().map_or(0, |shard| shard.stats().snapshots_installed);
         member.disk.crash(random);
         member.outputs = Outputs::default();
         member.open = Gate::OPEN;
@@ -416,6 +427,12 @@ impl Cluster {
     pub fn campaign(&mut self, node: u64) {
         let term = self.shard(node).group().term().0;
         self.deliver(Message { msg_type: MessageType::MsgTimeoutNow, to: node, term, ..Message::default() });
+    }
+
+    /// How many snapshots took the place of a member's state.
+    pub fn snapshots(&self, node: u64) -> u64 {
+        let member = &self.nodes[node as usize - 1];
+        member.snapshots + member.shard.as_ref().map_or(0, |shard| shard.stats().snapshots_installed)
     }
 
     /// Makes a checkpoint at a member, whole.

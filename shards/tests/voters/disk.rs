@@ -23,6 +23,8 @@ pub struct Disk {
     /// Whether ranges of segments must be brought into memory before they can be read.
     pub forgetful: bool,
     resident: BTreeSet<(SegmentId, u64, usize)>,
+    /// Whether checkpoints cannot be written.
+    pub full: bool,
     /// How many writes were lost or torn by crashes.
     pub torn: usize,
 }
@@ -50,7 +52,8 @@ impl Disk {
                 self.unfinished.clear();
                 None
             }
-            CheckpointOrder::Write { chunk, .. } => {
+            CheckpointOrder::Write { chunk } if self.full => Some(Input::CheckpointFailed(chunk.segment)),
+            CheckpointOrder::Write { chunk } => {
                 self.unfinished.extend_from_slice(&chunk.buffer);
                 Some(Input::CheckpointWritten(chunk))
             }
@@ -61,7 +64,7 @@ impl Disk {
             CheckpointOrder::Publish { segment } => {
                 let bytes = std::mem::take(&mut self.unfinished);
                 self.segments.insert(segment, (SegmentRole::Checkpoint, bytes));
-                Some(Input::CheckpointPublished)
+                Some(Input::CheckpointPublished(segment))
             }
         }
     }

@@ -17,5 +17,6 @@ mod large_values;
 mod refusals;
 mod restart;
 mod scripts;
+mod snapshots;
 mod timestamps;
 mod watches;

@@ -45,6 +45,11 @@ impl Network {
         (!self.held && !self.messages.is_empty()).then(|| self.messages.remove(0))
     }
 
+    /// The oldest message, even if messages are held.
+    pub fn take_first(&mut self) -> Option<Message> {
+        (!self.messages.is_empty()).then(|| self.messages.remove(0))
+    }
+
     /// Takes out the messages that `which` picks.
     pub fn take(&mut self, which: impl Fn(&Message) -> bool) -> Vec<Message> {
         let (taken, left) = std::mem::take(&mut self.messages).into_iter().partition(which);
