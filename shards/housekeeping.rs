@@ -8,6 +8,8 @@ use crate::port::{Outputs, SegmentWanted, ShardStats};
 
 /// Free segments that are kept to be used again, rather than removed.
 const SPARE_SEGMENTS_MAX: usize = 4;
+/// Segments that are kept for members of the group that lag.
+const LAG_SEGMENTS_MAX: usize = 8;
 /// This part of a segment is kept for what is on its way when the disk is full.
 const LOG_KEPT_PART: u64 = 4;
 /// And this much of it in any case, in bytes.
@@ -260,13 +262,7 @@ impl Housekeeping {
     }
 
     /// The checkpoint counts: what it stands for goes.
-    pub(crate) fn published(
-        &mut self,
-        now_ms: u64,
-        keyspace: &mut Keyspace,
-        stats: &mut ShardStats,
-        outputs: &mut Outputs,
-    ) {
+    pub(crate) fn published(&mut self, now_ms: u64, keyspace: &mut Keyspace, stats: &mut ShardStats) {
         let Some(run) = self.run.take() else { return };
         self.log_bytes_before = run.log_bytes;
         self.log_bytes_found = 0;
@@ -277,7 +273,6 @@ impl Housekeeping {
         stats.checkpoint_began_ms = 0;
         stats.changes_saved = run.changes;
         run.published(keyspace);
-        self.dispose(keyspace, outputs);
     }
 
     /// The checkpoint is given up.
@@ -296,17 +291,35 @@ impl Housekeeping {
         outputs.checkpoint.push(run.drop_run(keyspace));
     }
 
-    /// Segments that nobody needs serve again, or go.
-    pub(crate) fn dispose(&mut self, keyspace: &mut Keyspace, outputs: &mut Outputs) {
+    /// Segments that nobody needs serve again, or go; which ones. Members of the group may yet ask for entries from `needed_from` on: some
+    /// segments are kept for them, as long as there is room.
+    pub(crate) fn dispose(
+        &mut self,
+        needed_from: LogIndex,
+        keyspace: &mut Keyspace,
+        outputs: &mut Outputs,
+    ) -> Vec<SegmentId> {
+        let mut gone = Vec::new();
         if self.run.is_some() {
             // It may refer to segments in which nothing lives any more.
-            return;
+            return gone;
         }
         let table = keyspace.segments_mut();
-        for unneeded in table.disposable(LogIndex(u64::MAX)) {
+        let mut unneeded = table.disposable(LogIndex(u64::MAX));
+        if needed_from != LogIndex(u64::MAX) && !self.no_space {
+            let free = table.disposable(needed_from);
+            let mut kept = unneeded.iter().filter(|one| !free.contains(one)).count();
+            unneeded.retain(|one| {
+                let keep = !free.contains(one);
+                kept -= usize::from(keep);
+                !keep || kept >= LAG_SEGMENTS_MAX
+            });
+        }
+        for unneeded in unneeded {
             if self.spare.contains(&unneeded.segment) {
                 continue;
             }
+            gone.push(unneeded.segment);
             if unneeded.recycle && self.spare.len() < SPARE_SEGMENTS_MAX {
                 self.spare.push(unneeded.segment);
             } else {
@@ -315,5 +328,6 @@ impl Housekeeping {
                 outputs.unneeded.push((unneeded.segment, role));
             }
         }
+        gone
     }
 }

@@ -24,6 +24,7 @@ mod shard;
 mod shortage;
 pub mod slots;
 mod snapshot;
+mod stored;
 mod transaction;
 
 pub use member::{MemberStart, open_member};

@@ -2,7 +2,7 @@
 
 use crate::group::{ConfState, Entry, EntryType, Group, GroupStart, HardState, decode_hard_state};
 use crate::keyspace::Keyspace;
-use crate::log::{LogEvent, RecordView, RecoveryError, recover};
+use crate::log::{EntryPlaces, LogEvent, RecordView, RecoveryError, recover};
 use crate::open::{FoundFile, OpenConfig, OpenError, Opened, go_on, load_newest, logs_of};
 use crate::shard::{Shard, ShardConfig};
 use protobuf::Message as _;
@@ -33,25 +33,36 @@ pub fn open_member(
     let (start, meta) = load_newest(open.identity, files, &mut keyspace)?;
     let mut entries: Vec<Entry> = Vec::new();
     let mut places = Vec::new();
+    let mut stretches = EntryPlaces::default();
     let mut hard_state = HardState::default();
     let recovered = recover(open.identity, &logs_of(files), &start, &mut |event| {
         match event {
             LogEvent::Entry(record) => {
                 let header = record.header;
+                if header.cut_before() > 0 {
+                    stretches.break_off();
+                }
+                stretches.push(header.index(), header.term(), header.body_position().segment, header.offset());
                 if header.index() <= start.index {
                     return Ok(());
                 }
                 if record.body.len() >= open.large_bytes_min {
                     places.push((header.index(), header.term(), header.body_position()));
                 }
-                entries.push(entry(record)?);
+                entries.push(entry_of(record)?);
             }
             LogEvent::HardState(record) => {
                 hard_state = decode_hard_state(record.body)
                     .ok_or_else(|| OpenError::Strange("a hard state's record is too short".to_owned()))?;
             }
-            LogEvent::Truncate(from) => entries.retain(|entry| entry.index < from.0),
-            LogEvent::Superseded => entries.clear(),
+            LogEvent::Truncate(from) => {
+                stretches.truncate(from);
+                entries.retain(|entry| entry.index < from.0);
+            }
+            LogEvent::Superseded => {
+                stretches.clear();
+                entries.clear();
+            }
         }
         Ok(())
     })
@@ -76,12 +87,13 @@ pub fn open_member(
     });
     let (log, start) = go_on(&open, files, &recovered, applied);
     let mut shard = Shard::new(config, keyspace, group, log, start);
-    shard.recovered(places);
+    stretches.break_off();
+    shard.recovered(places, stretches);
     Ok(Opened { shard, recovered })
 }
 
 /// The entry that a record holds.
-fn entry(record: RecordView<'_>) -> Result<Entry, OpenError> {
+pub(crate) fn entry_of(record: RecordView<'_>) -> Result<Entry, OpenError> {
     let flags = record.header.flags();
     let known = [EntryType::EntryNormal, EntryType::EntryConfChange, EntryType::EntryConfChangeV2];
     let entry_type = known

@@ -6,13 +6,14 @@ use crate::group::{EntryType, Group, GroupOutputs, Message, MessageType, Refused
 use crate::housekeeping::{Housekeeping, HousekeepingConfig};
 use crate::ids::{Batch, LogIndex, ShardId, Term};
 use crate::keyspace::{Keyspace, LargeString, Segments};
-use crate::log::{LogIdentity, LogPosition, LogWrite, LogWriter, SegmentRole};
+use crate::log::{EntryPlaces, LogIdentity, LogPosition, LogWrite, LogWriter, SegmentRole};
 use crate::lost::Lost;
 use crate::port::{Gate, Input, Now, Outputs, ShardStats};
 use crate::script::{LogLevel, ScriptEngine, ScriptLimits};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
+mod catch_up;
 mod requests;
 mod snapshots;
 
@@ -80,6 +81,9 @@ pub struct Shard {
     placing: Vec<(LogIndex, Term)>,
     housekeeping: Housekeeping,
     snapshots: Snapshots,
+    identity: LogIdentity,
+    /// A range of the log is being brought in for members that lag.
+    waits_for_entries: bool,
     /// The last entry that is applied.
     applied: (LogIndex, Term),
     /// The term in which this member leads and has applied its own first entry.
@@ -118,7 +122,9 @@ impl Shard {
             backlog: Backlog::default(),
             placing: Vec::new(),
             housekeeping: Housekeeping::new(housekeeping, start.log_bytes),
-            snapshots: Snapshots::new(start.identity),
+            snapshots: Snapshots::new(),
+            identity: start.identity,
+            waits_for_entries: false,
             applied: start.applied,
             serving: None,
             open,
@@ -152,10 +158,12 @@ impl Shard {
             Input::CheckpointWarm => {
                 self.housekeeping.brought_in();
                 self.snapshot_brought_in();
+                self.entries_brought_in();
             }
             Input::CheckpointPublished(segment) if self.receives(segment) => self.snapshot_published(segments, outputs),
             Input::CheckpointPublished(segment) if self.housekeeping.makes(segment) => {
-                self.housekeeping.published(now.unix_ms, &mut self.keyspace, &mut self.stats, outputs);
+                self.housekeeping.published(now.unix_ms, &mut self.keyspace, &mut self.stats);
+                self.dispose(outputs);
             }
             // It was given up while it got its name.
             Input::CheckpointPublished(segment) => outputs.unneeded.push((segment, SegmentRole::Checkpoint)),
@@ -193,7 +201,7 @@ impl Shard {
 
     /// Whether the next turn should come at once, although nothing else asks for it: a checkpoint is walking over the keys.
     pub fn wants_turn(&self) -> bool {
-        self.housekeeping.wants_turn()
+        self.housekeeping.wants_turn() || (self.group.has_wanted() && !self.waits_for_entries)
     }
 
     /// A checkpoint is to be made as soon as can be; what it must outnumber to be there: [`ShardStats::checkpoints`].
@@ -261,6 +269,7 @@ impl Shard {
         self.write_if_free(segments, outputs);
         if !self.group.is_lone() {
             self.receive_snapshot(segments, outputs);
+            self.read_for_others(segments, outputs);
             self.send_snapshots(now, segments, outputs);
         }
         self.housekeeping.advance(&mut self.keyspace, segments, self.open.batch, outputs);
@@ -336,6 +345,7 @@ impl Shard {
     }
 
     fn written(&mut self, write: LogWrite, segments: &dyn Segments, outputs: &mut Outputs) {
+        self.note_places(&write);
         self.place_large(&write.placements);
         self.log.completed(write);
         let mut turn = std::mem::take(&mut self.turn);
@@ -423,8 +433,9 @@ impl Shard {
         }
     }
 
-    /// What recovery found of entries that are yet to be applied: where their bodies lie.
-    pub(crate) fn recovered(&mut self, places: Vec<(LogIndex, Term, LogPosition)>) {
+    /// What recovery found of the log: where the bodies of entries that are yet to be applied lie, and where all entries do.
+    pub(crate) fn recovered(&mut self, places: Vec<(LogIndex, Term, LogPosition)>, stretches: EntryPlaces) {
+        *self.group.places_mut() = stretches;
         for (index, term, position) in places {
             self.backlog.written(index, term, position);
         }
@@ -470,7 +481,7 @@ impl Shard {
         self.keyspace.free_garbage();
         self.stats.disk_full = self.housekeeping.is_disk_full(&self.keyspace);
         self.housekeeping.ask_for_segment(0, now.unix_ms, &self.log, &mut self.keyspace, outputs);
-        self.housekeeping.dispose(&mut self.keyspace, outputs);
+        self.dispose(outputs);
         self.end_of_tick(now, segments, outputs);
     }
 }

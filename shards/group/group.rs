@@ -5,9 +5,9 @@
 //!                 └─► messages to send now            └─► messages that waited for the disk
 //! ```
 
-use crate::group::storage::GroupStorage;
-use crate::ids::{LogIndex, Term, Timestamp};
-use crate::log::{PendingRecord, RecordKind};
+use crate::group::storage::{GroupStorage, Wanted};
+use crate::ids::{LogIndex, SegmentId, Term, Timestamp};
+use crate::log::{EntryPlaces, PendingRecord, RecordKind};
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Message, MessageType, Snapshot};
 use raft::{Config, RawNode, ReadOnlyOption, SnapshotStatus, StateRole};
@@ -23,10 +23,8 @@ const INFLIGHT_MESSAGES_MAX: usize = 256;
 /// Ticks without a leader before an election, at least; each is [`TICK_MS`].
 const ELECTION_TICKS: usize = 10;
 const HEARTBEAT_TICKS: usize = 2;
-/// Bytes of entries that a leader keeps in memory for members that lag.
-pub const TAIL_BYTES_DEFAULT: usize = 64 << 20;
-/// How many times as much is kept for a member that is about to need it.
-const NEEDED_TAILS: usize = 4;
+/// Bytes of applied entries that a member keeps in memory for others.
+pub const TAIL_BYTES_DEFAULT: usize = 8 << 20;
 /// Milliseconds of one Raft tick.
 pub const TICK_MS: u64 = 100;
 
@@ -43,8 +41,8 @@ pub struct GroupStart {
     pub applied: (LogIndex, Term),
     /// The entries after it.
     pub entries: Vec<Entry>,
-    /// Bytes of entries kept in memory for members that lag, once they are applied here; [`TAIL_BYTES_DEFAULT`] as a rule. For one
-    /// that is about to need them (it takes a snapshot, or is slow) [`NEEDED_TAILS`] times as much.
+    /// Bytes of entries kept in memory once they are applied here, [`TAIL_BYTES_DEFAULT`] as a rule: members that lag further make the
+    /// log be read.
     pub tail_bytes_max: usize,
 }
 
@@ -80,8 +78,6 @@ pub struct Group {
     writing: Option<u64>,
     /// A snapshot is taking the place of this member's state: the number of its ready, and its index.
     installing: Option<(u64, u64)>,
-    /// Entries from the one after this on are kept for a snapshot that is on its way.
-    kept_from: Option<u64>,
     tail_bytes_max: usize,
     hard_state: HardState,
     lone: bool,
@@ -129,7 +125,6 @@ impl Group {
             ready: 0,
             writing: None,
             installing: None,
-            kept_from: None,
             tail_bytes_max: start.tail_bytes_max,
             hard_state,
             lone,
@@ -199,9 +194,9 @@ impl Group {
         self.node.store().take_wants_snapshot()
     }
 
-    /// Entries up to this index are not kept: a snapshot must stand at it or beyond.
+    /// Entries up to this index cannot be had any more: a snapshot must stand at it or beyond.
     pub fn snapshot_index_min(&self) -> LogIndex {
-        LogIndex(self.node.store().base_index())
+        LogIndex(self.node.store().reach().0)
     }
 
     /// Raft may announce a snapshot at this entry, with the members as `conf_state`; none ends that.
@@ -215,11 +210,6 @@ impl Group {
             snapshot
         });
         self.node.mut_store().offer_snapshot(offer);
-    }
-
-    /// Entries beyond this index are kept (up to a bound) for members that a snapshot is on its way to.
-    pub fn keep_from(&mut self, index: Option<LogIndex>) {
-        self.kept_from = index.map(|index| index.0);
     }
 
     /// What became of a snapshot that was announced to `member`.
@@ -341,7 +331,7 @@ impl Group {
             if let Some(last) = outputs.committed.last() {
                 let index = last.index;
                 self.node.advance_apply_to(index);
-                self.compact(index);
+                self.node.mut_store().compact(index, self.tail_bytes_max);
             }
         }
         if self.records.is_empty() && self.writing.is_none() && self.installing.is_none() {
@@ -350,18 +340,53 @@ impl Group {
         }
     }
 
-    /// Forgets entries up to `index` that nobody needs.
-    fn compact(&mut self, index: u64) {
-        if self.lone {
-            return self.node.mut_store().compact(index, 0, u64::MAX, 0);
+    // Entries in the log.
+
+    /// Where the entries of the log lie, to be told of writes. A lone voter needs none of it.
+    pub fn places_mut(&mut self) -> &mut EntryPlaces {
+        self.node.mut_store().places_mut()
+    }
+
+    /// Where the entries of the log lie.
+    pub fn places(&self) -> &EntryPlaces {
+        self.node.store().places()
+    }
+
+    /// A file of the log goes.
+    pub fn forget(&mut self, segment: SegmentId) {
+        self.node.mut_store().forget(segment);
+    }
+
+    /// Entries that Raft wants and that must be read from the log: [`Group::fetched`] answers, or [`Group::put_back`].
+    pub fn take_wanted(&mut self) -> Option<Wanted> {
+        self.node.mut_store().take_wanted()
+    }
+
+    /// Whether there are such entries.
+    pub fn has_wanted(&self) -> bool {
+        self.node.store().has_wanted()
+    }
+
+    /// They cannot be read yet.
+    pub fn put_back(&mut self, wanted: Wanted) {
+        self.node.mut_store().put_back(wanted);
+    }
+
+    /// They were read; fewer than were wanted, maybe.
+    pub fn fetched(&mut self, wanted: Wanted, entries: Vec<Entry>) {
+        self.node.mut_store().set_fetched(entries);
+        self.node.on_entries_fetched(wanted.context);
+        self.node.mut_store().set_fetched(Vec::new());
+    }
+
+    /// The lowest entry that a member which answers may yet ask for.
+    pub fn needed_from(&self) -> LogIndex {
+        if !self.is_leader() {
+            return LogIndex(u64::MAX);
         }
-        let base = self.node.store().base_index();
-        let members = self.node.raft.prs().iter();
-        let lagging = members.filter(|(_, member)| member.recent_active && member.matched >= base);
-        let needed = lagging.map(|(_, member)| member.matched).chain(self.kept_from).min();
-        let tail = self.tail_bytes_max;
-        let needed = if self.is_leader() { needed.unwrap_or(u64::MAX) } else { u64::MAX };
-        self.node.mut_store().compact(index, tail, needed, tail * NEEDED_TAILS);
+        let members =
+            self.node.raft.prs().iter().filter(|(id, member)| **id != self.node.raft.id && member.recent_active);
+        LogIndex(members.map(|(_, member)| member.matched.max(member.pending_snapshot) + 1).min().unwrap_or(u64::MAX))
     }
 
     /// The members, as a checkpoint keeps them.

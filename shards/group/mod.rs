@@ -6,3 +6,4 @@ mod storage;
 
 pub use group::{Group, GroupOutputs, GroupStart, Refused, TAIL_BYTES_DEFAULT, TICK_MS, decode_hard_state};
 pub use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Message, MessageType, Snapshot};
+pub use storage::Wanted;

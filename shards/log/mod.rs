@@ -5,6 +5,7 @@ mod buffer;
 mod checkpoint;
 mod checkpoint_writer;
 mod fault;
+mod places;
 mod record;
 mod recovered;
 mod recovery;
@@ -29,6 +30,7 @@ pub use checkpoint_writer::{
     CHECKPOINT_BATCH_BYTES_MAX, CHECKPOINT_CHUNK_BYTES, CheckpointChunk, CheckpointSummary, CheckpointWriter,
 };
 pub use fault::{Corruption, Evidence, RecordFault};
+pub use places::{EntryPlace, EntryPlaces};
 pub use record::{
     BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, HEADER_BYTES, LogIdentity, LogPosition, RECORD_BODY_BYTES_MAX, RecordHeader,
     RecordKind, RecordView, record_bytes,

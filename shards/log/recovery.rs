@@ -49,6 +49,7 @@ pub fn recover<E>(
         at: None,
         told: None,
         term_at_start: None,
+        replaced: None,
         reached_durable: start.durable.write_number < start.first_write,
         resume: ResumePoint::empty(start),
         summaries: Vec::new(),
@@ -101,6 +102,8 @@ struct Reader<'a> {
     told: Option<LogIndex>,
     /// The term of the told entry at the checkpoint's index.
     term_at_start: Option<Term>,
+    /// The first entry follows the checkpoint's and has a lower term: a later leader must have replaced it, or it is damage.
+    replaced: Option<(usize, u64, RecordFault)>,
     /// Whether the last record that was durable when the checkpoint was made has been read.
     reached_durable: bool,
     resume: ResumePoint,
@@ -234,12 +237,16 @@ impl<'a> Reader<'a> {
         }
         if index == bound && term < self.resume.last_term {
             let fault = RecordFault::Order { field: "term", bound: self.resume.last_term.0, found: term.0 };
-            return Err(self.corruption_at(segment, view.header.offset(), fault).into());
+            if self.told.is_some() {
+                return Err(self.corruption_at(segment, view.header.offset(), fault).into());
+            }
+            self.replaced = Some((segment, view.header.offset(), fault));
         }
         if self.told.is_some() && index < bound {
             visit(LogEvent::Truncate(index)).map_err(RecoveryError::Visitor)?;
         }
         if index <= self.start.index {
+            self.replaced = None;
             self.term_at_start = (index == self.start.index).then_some(term);
         }
         self.told = Some(index);
@@ -253,6 +260,9 @@ impl<'a> Reader<'a> {
         &mut self,
         visit: &mut dyn FnMut(LogEvent<'_>) -> Result<(), E>,
     ) -> Result<(), RecoveryError<E>> {
+        if let Some((segment, offset, fault)) = self.replaced.take() {
+            return Err(self.corruption_at(segment, offset, fault).into());
+        }
         if let Some(term) = self.term_at_start.filter(|term| *term != self.start.term) {
             let fault =
                 RecordFault::Order { field: "term at the checkpoint's index", bound: self.start.term.0, found: term.0 };

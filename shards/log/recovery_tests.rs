@@ -211,6 +211,38 @@ fn a_checkpoint_ahead_of_the_log_stands_for_its_end() {
     assert_eq!((recovered.last_index, recovered.last_term), (LogIndex(9), Term(2)));
 }
 
+/// Found by the voters' chaos: a segment began with an entry of a leader that lost; the next leader replaced it and some before it, and a
+/// checkpoint stood at one of those. The old entry, which is read first, looked like damage.
+#[test]
+fn a_log_may_begin_with_an_entry_that_was_replaced_before_the_checkpoint() {
+    let mut disk = Disk::new(512, 1024);
+    for index in 1..=5 {
+        disk.append(&[entry(index, 1, &[1; 100])]);
+    }
+    let first_of_third = disk.writer.segment();
+    disk.append(&[entry(4, 2, b"four")]);
+    disk.append(&[entry(5, 2, b"five")]);
+    let mut table = SegmentTable::new(1024, SegmentId(1));
+    let (_, recovered) = disk.recover().unwrap();
+    for summary in &recovered.segments {
+        table.add(summary.start.segment, SegmentRole::Log, 1024);
+    }
+    table.recovered(&recovered);
+    let start = table.log_start(LogIndex(4), Term(2), disk.writer.durable_end());
+    assert_eq!(Some(start.segment), first_of_third, "the log begins with entry 5 of term 1");
+    let (events, _) = recover_bytes(&disk.segments, &start).unwrap();
+    assert_eq!(
+        replay(&events).0.into_iter().map(|(index, (term, _))| (index, term)).collect::<Vec<_>>(),
+        [(4, 2), (5, 2)]
+    );
+    // Without what replaced it, it is damage all the same.
+    let mut cut = disk.segments.clone();
+    cut.retain(|segment, _| Some(*segment) == first_of_third);
+    let only_old = LogStart { durable: DurableEnd::default(), ..start };
+    cut.values_mut().for_each(|bytes| bytes[512..].fill(0));
+    assert!(recover_bytes(&cut, &only_old).is_err());
+}
+
 #[test]
 fn a_checkpoint_that_contradicts_the_log_is_refused() {
     let mut log = SmallLog::new();

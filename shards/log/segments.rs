@@ -247,6 +247,11 @@ impl SegmentTable {
         self.segments[&segment].role
     }
 
+    /// The bytes of one file; 0 if there is no such file.
+    pub fn file_bytes(&self, segment: SegmentId) -> u64 {
+        self.segments.get(&segment).map_or(0, |known| known.bytes)
+    }
+
     /// The bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.segments.values().map(|known| known.bytes).sum()

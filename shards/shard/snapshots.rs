@@ -3,9 +3,10 @@
 use crate::group::{ConfState, Message};
 use crate::ids::{LogIndex, SegmentId, Term};
 use crate::keyspace::Segments;
-use crate::log::{CheckpointChunk, LogIdentity};
+use crate::log::CheckpointChunk;
 use crate::port::{CheckpointOrder, Now, Outputs};
-use crate::snapshot::{Ack, Offer, Received, SnapshotReceiver, SnapshotSender, Unreadable, read_base};
+use crate::snapshot::{Ack, Offer, Received, SnapshotReceiver, SnapshotSender, read_base};
+use crate::stored::Unreadable;
 use protobuf::Message as _;
 
 use super::Shard;
@@ -15,7 +16,6 @@ const OFFER_US_MAX: u64 = 10_000_000;
 
 /// The snapshots of one member that are on their way, out and in.
 pub(super) struct Snapshots {
-    identity: LogIdentity,
     /// Raft wants one to announce.
     wanted: bool,
     /// Its checkpoint's first record is being brought in.
@@ -27,18 +27,13 @@ pub(super) struct Snapshots {
 }
 
 impl Snapshots {
-    pub(super) fn new(identity: LogIdentity) -> Self {
-        Snapshots { identity, wanted: false, waits: false, offer: None, senders: Vec::new(), receiver: None }
+    pub(super) fn new() -> Self {
+        Snapshots { wanted: false, waits: false, offer: None, senders: Vec::new(), receiver: None }
     }
 
     /// Whether a snapshot is coming in.
     pub(super) fn is_receiving(&self) -> bool {
         self.receiver.is_some()
-    }
-
-    fn kept_from(&self) -> Option<LogIndex> {
-        let offered = self.offer.iter().map(|(offer, _)| offer.base.start.index);
-        offered.chain(self.senders.iter().map(|sender| LogIndex(sender.index()))).min()
     }
 }
 
@@ -81,7 +76,7 @@ impl Shard {
             }
             return;
         };
-        let base = match read_base(self.snapshots.identity, segment, segments) {
+        let base = match read_base(self.identity, segment, segments) {
             Ok(base) => base,
             Err(Unreadable::Cold(range)) => {
                 self.snapshots.waits = true;
@@ -94,7 +89,6 @@ impl Shard {
         let holds = self.keyspace.segments().hold_checkpoint();
         self.snapshots.offer = Some((Offer { segment, base, _holds: holds }, now.monotonic_us));
         self.snapshots.wanted = false;
-        self.group.keep_from(self.snapshots.kept_from());
     }
 
     /// Raft has announced the snapshot that was offered: it is on its way.
@@ -105,11 +99,10 @@ impl Shard {
         self.snapshots.senders.retain(|sender| sender.to() != message.to);
         match offer {
             Some((offer, _)) => {
-                self.snapshots.senders.push(SnapshotSender::new(self.snapshots.identity, offer, message, now_us));
+                self.snapshots.senders.push(SnapshotSender::new(self.identity, offer, message, now_us));
             }
             None => self.group.report_snapshot(message.to, false),
         }
-        self.group.keep_from(self.snapshots.kept_from());
     }
 
     /// A member answers a part.
@@ -127,7 +120,6 @@ impl Shard {
     fn end_sender(&mut self, index: usize, arrived: bool) {
         let sender = self.snapshots.senders.remove(index);
         self.group.report_snapshot(sender.to(), arrived);
-        self.group.keep_from(self.snapshots.kept_from());
     }
 
     fn stop_sending(&mut self) {
@@ -135,7 +127,6 @@ impl Shard {
         snapshots.wanted = false;
         if snapshots.offer.take().is_some() | !std::mem::take(&mut snapshots.senders).is_empty() {
             self.group.offer_snapshot(None);
-            self.group.keep_from(None);
         }
     }
 
@@ -154,7 +145,6 @@ impl Shard {
         }
         if self.snapshots.offer.take_if(|(_, since_us)| now_us.saturating_sub(*since_us) > OFFER_US_MAX).is_some() {
             self.group.offer_snapshot(None);
-            self.group.keep_from(self.snapshots.kept_from());
         }
         if self.snapshots.receiver.as_ref().is_some_and(|receiver| receiver.is_given_up(now_us)) {
             self.give_up_snapshot(outputs);
@@ -194,7 +184,7 @@ impl Shard {
         }
         self.give_up_checkpoint(outputs);
         let start = self.log.superseding_start(index, term);
-        let begun = SnapshotReceiver::begin(part, self.snapshots.identity, start, &mut self.keyspace, now_us);
+        let begun = SnapshotReceiver::begin(part, self.identity, start, &mut self.keyspace, now_us);
         if let Some((receiver, order)) = begun {
             outputs.checkpoint.push(order);
             self.snapshots.receiver = Some(receiver);
@@ -239,7 +229,7 @@ impl Shard {
         self.group.installed(&mut turn);
         self.deliver(&mut turn, segments, outputs);
         self.turn = turn;
-        self.housekeeping.dispose(&mut self.keyspace, outputs);
+        self.dispose(outputs);
     }
 
     /// Whether this file is the snapshot's that comes in.

@@ -16,4 +16,4 @@ mod sender;
 
 pub(crate) use part::Ack;
 pub(crate) use receiver::{Received, SnapshotReceiver};
-pub(crate) use sender::{Offer, SnapshotSender, Unreadable, read_base};
+pub(crate) use sender::{Offer, SnapshotSender, read_base};

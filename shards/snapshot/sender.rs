@@ -3,53 +3,18 @@
 use super::part::{Ack, Part, part_message};
 use crate::group::Message;
 use crate::ids::SegmentId;
-use crate::keyspace::{ColdRange, Effect, Effects, Segments, put_head};
+use crate::keyspace::{Effect, Effects, Segments, put_head};
 use crate::log::{
-    CHECKPOINT_BATCH_BYTES_MAX, CheckpointBase, HEADER_BYTES, ITEM_LENGTH_BYTES, LogIdentity, RecordFault,
-    RecordHeader, RecordKind, SegmentHold, checkpoint_base, next_item,
+    CHECKPOINT_BATCH_BYTES_MAX, CheckpointBase, ITEM_LENGTH_BYTES, LogIdentity, RecordFault, RecordKind, SegmentHold,
+    checkpoint_base, next_item,
 };
+use crate::stored::{Unreadable, bytes, record};
 use bytes::Bytes;
 
 /// A part that was not acknowledged is sent again after this long, in microseconds.
 const RESEND_US: u64 = 500_000;
 /// A member that says nothing for this long has given up, in microseconds.
 const SILENCE_US_MAX: u64 = 10_000_000;
-
-/// Why a checkpoint cannot be read on.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Unreadable {
-    /// A range must be brought in first.
-    Cold(ColdRange),
-    /// What was once written whole is not so any more.
-    Damaged(String),
-}
-
-impl From<ColdRange> for Unreadable {
-    fn from(range: ColdRange) -> Self {
-        Unreadable::Cold(range)
-    }
-}
-
-fn bytes(segments: &dyn Segments, segment: SegmentId, offset: u64, len: usize) -> Result<&[u8], ColdRange> {
-    let range = ColdRange { segment, offset, len };
-    segments.resident(range).ok_or(range)
-}
-
-/// The record at `offset` and its body.
-fn record(
-    identity: LogIdentity,
-    segment: SegmentId,
-    offset: u64,
-    segments: &dyn Segments,
-) -> Result<(RecordHeader, &[u8]), Unreadable> {
-    let damaged = |fault| Unreadable::Damaged(format!("segment {segment}, offset {offset}: {fault}"));
-    let header = bytes(segments, segment, offset, HEADER_BYTES)?;
-    let header = RecordHeader::decode(identity, segment, header, offset).map_err(damaged)?;
-    let at = header.body_position();
-    let body = bytes(segments, segment, at.offset, at.bytes as usize)?;
-    header.check_body(body).map_err(damaged)?;
-    Ok((header, body))
-}
 
 /// What a published checkpoint is of.
 ///

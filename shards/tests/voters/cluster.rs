@@ -57,6 +57,8 @@ pub struct Node {
     pub skew_ms: i64,
     /// Bytes of entries that it keeps in memory for others, from its next start on.
     pub tail_bytes_max: usize,
+    /// The bytes of a segment of its log, from its first write on.
+    pub segment_bytes: u64,
     /// Snapshots that took its state's place, before it was started last.
     snapshots: u64,
     outputs: Outputs,
@@ -94,6 +96,7 @@ impl Cluster {
                 disk: Disk::default(),
                 skew_ms: 0,
                 tail_bytes_max: TAIL_BYTES_DEFAULT,
+                segment_bytes: SEGMENT_BYTES,
                 snapshots: 0,
                 outputs: Outputs::default(),
                 waiting: Vec::new(),
@@ -136,7 +139,7 @@ impl Cluster {
             string_bytes_max: 512 << 20,
             memory_bytes_max: 0,
             warm_bytes_max: 0,
-            segment_bytes: SEGMENT_BYTES,
+            segment_bytes: member.segment_bytes,
             // A checkpoint is made when a test wants one: followers that lag find their entries in the log.
             checkpoint_growth_percent: u32::MAX,
             entropy: node << 32 | salt,
@@ -144,7 +147,7 @@ impl Cluster {
         };
         let open = OpenConfig {
             identity: LogIdentity { shard: ShardId(0), salt: 7 },
-            log: LogConfig { segment_bytes: SEGMENT_BYTES, block_bytes: 512 },
+            log: LogConfig { segment_bytes: member.segment_bytes, block_bytes: 512 },
             hash_seed: node,
             large_bytes_min: LARGE_BYTES_MIN,
         };

@@ -135,7 +135,11 @@ impl Disk {
 
 impl Segments for Disk {
     fn resident(&self, range: ColdRange) -> Option<&[u8]> {
-        let there = !self.forgetful || self.resident.contains(&(range.segment, range.offset, range.len));
+        let end = range.offset + range.len as u64;
+        let holds = |&(segment, offset, len): &(SegmentId, u64, usize)| {
+            segment == range.segment && offset <= range.offset && end <= offset + len as u64
+        };
+        let there = !self.forgetful || self.resident.iter().any(holds);
         there.then(|| self.range(range))
     }
 }

@@ -6,6 +6,7 @@ mod history;
 mod network;
 mod reply;
 
+mod catch_up;
 mod chaos;
 mod election;
 mod expiry;
