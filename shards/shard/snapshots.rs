@@ -5,7 +5,7 @@ use crate::ids::{LogIndex, SegmentId, Term};
 use crate::keyspace::Segments;
 use crate::log::CheckpointChunk;
 use crate::port::{CheckpointOrder, Now, Outputs};
-use crate::snapshot::{Ack, Offer, Received, SnapshotReceiver, SnapshotSender, read_base};
+use crate::snapshot::{Ack, Offer, Received, SnapshotReceiver, SnapshotSender, read_base, stream};
 use crate::stored::Unreadable;
 use protobuf::Message as _;
 
@@ -99,7 +99,8 @@ impl Shard {
         self.snapshots.senders.retain(|sender| sender.to() != message.to);
         match offer {
             Some((offer, _)) => {
-                self.snapshots.senders.push(SnapshotSender::new(self.identity, offer, message, now_us));
+                let stream = self.entropy.next_u64();
+                self.snapshots.senders.push(SnapshotSender::new(self.identity, offer, stream, message, now_us));
             }
             None => self.group.report_snapshot(message.to, false),
         }
@@ -108,7 +109,7 @@ impl Shard {
     /// A member answers a part.
     pub(super) fn snapshot_answered(&mut self, message: &Message, now_us: u64) {
         let ack = Ack::read(message);
-        let of = |sender: &SnapshotSender| sender.to() == message.from && sender.index() == ack.index;
+        let of = |sender: &SnapshotSender| sender.to() == message.from && sender.is_answered_by(ack);
         let Some(index) = self.snapshots.senders.iter().position(of) else { return };
         if ack.refused {
             self.end_sender(index, false);
@@ -175,7 +176,8 @@ impl Shard {
         if part.index != 0 || !self.group.lacks(index) {
             // What this member has by now it need not be sent; in the middle nothing can begin.
             let done = !self.group.lacks(index);
-            outputs.messages.push(Ack { index: index.0, next: part.index + 1, refused: !done }.message(&part));
+            let ack = Ack { index: index.0, next: part.index + 1, refused: !done, stream: stream(&part) };
+            outputs.messages.push(ack.message(&part));
             return;
         }
         if self.log.is_writing() || !self.group.records().is_empty() || self.backlog.first().is_some() {

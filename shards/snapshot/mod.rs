@@ -14,6 +14,6 @@ mod part;
 mod receiver;
 mod sender;
 
-pub(crate) use part::Ack;
+pub(crate) use part::{Ack, stream};
 pub(crate) use receiver::{Received, SnapshotReceiver};
 pub(crate) use sender::{Offer, SnapshotSender, read_base};

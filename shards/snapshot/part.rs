@@ -47,11 +47,18 @@ impl<'a> Part<'a> {
     }
 }
 
+/// Which attempt to send a snapshot a part or an answer belongs to. Two attempts may be of the same entry, and yet cut differently into
+/// parts: where a value lay decides that.
+pub(crate) fn stream(message: &Message) -> u64 {
+    message.context.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
 /// The message that carries an encoded part of the snapshot that `announced` (Raft's own message) is about.
-pub(crate) fn part_message(data: Bytes, number: u64, announced: &Message) -> Message {
+pub(crate) fn part_message(data: Bytes, number: u64, stream: u64, announced: &Message) -> Message {
     let metadata = announced.get_snapshot().get_metadata().clone();
     let snapshot = Snapshot { metadata: Some(metadata).into(), data, ..Snapshot::default() };
-    Message { index: number, snapshot: Some(snapshot).into(), ..announced.clone() }
+    let context = Bytes::copy_from_slice(&stream.to_le_bytes());
+    Message { index: number, context, snapshot: Some(snapshot).into(), ..announced.clone() }
 }
 
 /// What a member says of the parts that came.
@@ -63,6 +70,8 @@ pub(crate) struct Ack {
     pub(crate) next: u64,
     /// Whether the member wants no more of it.
     pub(crate) refused: bool,
+    /// The stream that the parts are of.
+    pub(crate) stream: u64,
 }
 
 impl Ack {
@@ -76,13 +85,15 @@ impl Ack {
             index: self.next,
             commit: self.index,
             reject: self.refused,
+            context: Bytes::copy_from_slice(&self.stream.to_le_bytes()),
             ..Message::default()
         }
     }
 
     /// What such a message says.
     pub(crate) fn read(message: &Message) -> Self {
-        Ack { index: message.commit, next: message.index, refused: message.reject }
+        let stream = stream(message);
+        Ack { index: message.commit, next: message.index, refused: message.reject, stream }
     }
 }
 

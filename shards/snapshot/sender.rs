@@ -44,6 +44,8 @@ pub(crate) struct Offer {
 pub(crate) struct SnapshotSender {
     identity: LogIdentity,
     offer: Offer,
+    /// What tells this attempt from others.
+    stream: u64,
     /// Raft's own message: to whom, which term, which entry, which members.
     announced: Message,
     /// Where the next record of the checkpoint is.
@@ -60,11 +62,12 @@ pub(crate) struct SnapshotSender {
 }
 
 impl SnapshotSender {
-    /// Begins to send what `announced` (a `MsgSnapshot` of Raft) is about.
-    pub(crate) fn new(identity: LogIdentity, offer: Offer, announced: Message, now_us: u64) -> Self {
+    /// Begins to send what `announced` (a `MsgSnapshot` of Raft) is about. No other attempt has this number for its stream.
+    pub(crate) fn new(identity: LogIdentity, offer: Offer, stream: u64, announced: Message, now_us: u64) -> Self {
         SnapshotSender {
             identity,
             offer,
+            stream,
             announced,
             offset: 0,
             body: None,
@@ -83,6 +86,11 @@ impl SnapshotSender {
     /// The entry that the snapshot stands at.
     pub(crate) fn index(&self) -> u64 {
         self.offer.base.start.index.0
+    }
+
+    /// Whether an answer is to this attempt.
+    pub(crate) fn is_answered_by(&self, ack: Ack) -> bool {
+        (self.stream, self.index()) == (ack.stream, ack.index)
     }
 
     /// Whether the member has said nothing for too long.
@@ -122,7 +130,7 @@ impl SnapshotSender {
             return Ok(None);
         }
         let data = self.part(segments).inspect_err(|error| self.waits = matches!(error, Unreadable::Cold(_)))?;
-        let part = part_message(data, self.next, &self.announced);
+        let part = part_message(data, self.next, self.stream, &self.announced);
         self.next += 1;
         self.on_its_way = Some((part.clone(), now_us));
         Ok(Some(part))
