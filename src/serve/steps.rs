@@ -34,7 +34,7 @@ impl Engine {
             self.keep_house(place);
         }
         if let Some(range) = self.outputs.cold_entry.take() {
-            self.populate.push((place, range, FOR_ENTRIES + place as u64));
+            self.bring_in(place, range, FOR_ENTRIES + place as u64);
         }
         if let Some(lost) = self.outputs.lost.take() {
             self.take_back(place, lost);
