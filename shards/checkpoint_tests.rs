@@ -437,3 +437,23 @@ proptest! {
         prop_assert_eq!(machine.contents(), contents);
     }
 }
+
+#[test]
+fn what_expired_or_was_flushed_goes_turn_by_turn_without_waiting_for_the_timer() {
+    let mut machine = Machine::start(Disk::default(), 1_000_000);
+    for n in 0..3000 {
+        machine.command(&["set", &format!("stays:{n}"), "v"]);
+        machine.command(&["set", &format!("soon:{n}"), "v", "px", "500"]);
+    }
+    machine.settle();
+    machine.now_ms += 5000;
+    machine.step(Input::Timer);
+    assert!(machine.shard.wants_turn(), "more has expired than one turn removes");
+    machine.settle();
+    assert_eq!(machine.shard.keyspace().len(0), 3000);
+    machine.command(&["flushall"]);
+    machine.settle_log();
+    assert!(machine.shard.wants_turn(), "more was flushed than one turn frees");
+    machine.settle();
+    assert!(!machine.shard.keyspace().has_garbage());
+}

@@ -15,8 +15,8 @@ use std::rc::Rc;
 
 mod requests;
 
-/// Keys that one turn of the expiry cycle looks at.
-const EXPIRY_LOOKS_PER_TIMER: usize = 2000;
+/// Keys that one turn of the expiry cycle looks at. While more are due every turn of the reactor is one.
+const EXPIRY_LOOKS_PER_TURN: usize = 1000;
 /// Bytes of effects that a batch gathers before it is proposed although the log is busy.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
@@ -90,6 +90,8 @@ pub struct Shard {
     stats: ShardStats,
     turn: GroupOutputs,
     expires_actively: bool,
+    /// More keys were due than the last turn of the expiry cycle looked at.
+    expiry_is_behind: bool,
 }
 
 impl Shard {
@@ -126,6 +128,7 @@ impl Shard {
             stats: ShardStats::default(),
             turn: GroupOutputs::default(),
             expires_actively: true,
+            expiry_is_behind: false,
         }
     }
 
@@ -177,9 +180,10 @@ impl Shard {
         self.housekeeping.has_asked() && self.log.segments_waiting() == 0 && !self.log.is_writing()
     }
 
-    /// Whether the next turn should come at once, although nothing else asks for it: a checkpoint is walking over the keys.
+    /// Whether the next turn should come at once, although nothing else asks for it: a checkpoint is walking over the keys, more keys
+    /// have expired than one turn removes, or what was flushed is being freed.
     pub fn wants_turn(&self) -> bool {
-        self.housekeeping.wants_turn()
+        self.housekeeping.wants_turn() || self.expiry_is_behind || self.keyspace.has_garbage()
     }
 
     /// A checkpoint is to be made as soon as can be; what it must outnumber to be there: [`ShardStats::checkpoints`].
@@ -244,6 +248,10 @@ impl Shard {
         if self.group.has_work() || self.backlog.first().is_some() {
             self.turn(segments, outputs);
         }
+        if self.expiry_is_behind {
+            self.expire();
+        }
+        self.keyspace.free_garbage();
         self.write_if_free(segments, outputs);
         self.housekeeping.advance(&mut self.keyspace, segments, self.open.batch, outputs);
     }
@@ -425,6 +433,13 @@ impl Shard {
         });
     }
 
+    /// Removes keys that have expired.
+    fn expire(&mut self) {
+        let may_write = self.serving.is_some() && self.expires_actively && !self.group.hands_over();
+        self.expiry_is_behind = may_write && self.keyspace.expire_due(EXPIRY_LOOKS_PER_TURN);
+        self.keyspace.take_gate();
+    }
+
     fn timer(&mut self, now: Now, segments: &dyn Segments, outputs: &mut Outputs) {
         if !self.group.is_lone() && now.monotonic_us.saturating_sub(self.raft_ticked_us) >= TICK_MS * 1000 {
             self.raft_ticked_us = now.monotonic_us;
@@ -432,11 +447,7 @@ impl Shard {
             self.group.tick(entropy);
             self.turn(segments, outputs);
         }
-        if self.serving.is_some() && self.expires_actively && !self.group.hands_over() {
-            self.keyspace.expire_due(EXPIRY_LOOKS_PER_TIMER);
-            self.keyspace.take_gate();
-        }
-        self.keyspace.free_garbage();
+        self.expire();
         self.stats.disk_full = self.housekeeping.is_disk_full(&self.keyspace);
         self.housekeeping.ask_for_segment(0, now.unix_ms, &self.log, &mut self.keyspace, outputs);
         self.housekeeping.dispose(&mut self.keyspace, outputs);
