@@ -200,6 +200,23 @@ impl RecordHeader {
     /// # Errors
     /// What is wrong with these bytes.
     pub fn read(identity: LogIdentity, segment: SegmentId, bytes: &[u8], offset: u64) -> Result<Self, RecordFault> {
+        Self::read_expecting(identity, Some(segment), bytes, offset)
+    }
+
+    /// Reads the header at `offset` of a file that may have been another segment when it was written.
+    ///
+    /// # Errors
+    /// What is wrong with these bytes.
+    pub(super) fn read_misplaced(identity: LogIdentity, bytes: &[u8], offset: u64) -> Result<Self, RecordFault> {
+        Self::read_expecting(identity, None, bytes, offset)
+    }
+
+    fn read_expecting(
+        identity: LogIdentity,
+        segment: Option<SegmentId>,
+        bytes: &[u8],
+        offset: u64,
+    ) -> Result<Self, RecordFault> {
         let from = usize::try_from(offset).map_err(|_| RecordFault::NoRoom)?;
         let to = from.checked_add(HEADER_BYTES).ok_or(RecordFault::NoRoom)?;
         let raw = bytes.get(from..to).ok_or(RecordFault::NoRoom)?;
@@ -213,7 +230,7 @@ impl RecordHeader {
         }
         let place = [
             ("shard", u64::from(identity.shard.0), u64::from(header.shard)),
-            ("segment", segment.0, header.segment),
+            ("segment", segment.map_or(header.segment, |segment| segment.0), header.segment),
             ("offset", offset, header.offset),
         ];
         for (field, expected, found) in place {
