@@ -8,6 +8,7 @@ mod fault;
 mod record;
 mod recovered;
 mod recovery;
+mod references;
 mod remains;
 mod segments;
 mod start;
@@ -35,6 +36,7 @@ pub use recovered::{
     ByteRange, HardStateRecord, LogEvent, Recovered, RecoveryError, ResumePoint, SegmentStart, SegmentSummary,
 };
 pub use recovery::recover;
+pub use references::{DamagedValue, check_references};
 pub use segments::{CheckpointReferences, Disposable, SegmentRole, SegmentTable};
 pub use start::{DurableEnd, LogStart};
 pub use usage::{SegmentHold, SegmentUse};
