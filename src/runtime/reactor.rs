@@ -434,7 +434,7 @@ impl Reactor {
         for (place, mut write) in self.engine.writes.drain(..) {
             let file = self.engine.shards[place].files.segment(write.segment).expect("the log writes to its segments");
             let buffer = std::mem::take(&mut write.buffer);
-            let file = file.file.as_ref().expect("the log writes to log segments");
+            let file = file.file.as_ref().expect("what the log writes to is open");
             self.ring.write_log(file, write.offset, buffer, place as u64);
             self.writing[place] = Some((write, self.clock.now_us()));
         }

@@ -28,6 +28,7 @@ impl Engine {
 
     pub(super) fn perform(&mut self, place: usize) {
         if let Some(write) = self.outputs.write.take() {
+            self.shards[place].files.writes_to(write.segment);
             self.writes.push((place, write));
         }
         if self.outputs.wants_housekeeping() {
