@@ -257,11 +257,16 @@ impl Shard {
     }
 
     fn write_if_free(&mut self, segments: &dyn Segments, outputs: &mut Outputs) {
-        if self.log.is_writing() && self.keyspace.body_bytes() < BATCH_BYTES_MAX {
+        let body_bytes = self.keyspace.body_bytes();
+        let has_room = self.group.has_room_for(body_bytes);
+        if self.log.is_writing() && (body_bytes < BATCH_BYTES_MAX || !has_room) {
             return;
         }
-        self.propose(segments, outputs);
-        self.begin_checkpoint_if_due(outputs);
+        // What waits to be written makes room when it is: until then the batch gathers on.
+        if has_room || self.group.records().is_empty() {
+            self.propose(segments, outputs);
+            self.begin_checkpoint_if_due(outputs);
+        }
         if self.log.is_writing() || self.group.records().is_empty() {
             return;
         }
