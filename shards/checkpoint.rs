@@ -41,8 +41,8 @@ pub(crate) struct CheckpointRun {
     references: CheckpointReferences,
     /// Segments whose values come along, oldest first.
     sparse: Vec<SegmentId>,
-    /// Values that the last slice met and that come along, to be read one at a time.
-    to_move: VecDeque<(DatabaseIndex, Vec<u8>, u64, Rc<LargeString>)>,
+    /// Values that the last slice met and that come along, to be taken one at a time.
+    to_take: VecDeque<ToTake>,
     /// Where the values that came along lie.
     moved: Vec<(Weak<LargeString>, LogPosition)>,
     /// What the walk waits for.
@@ -55,6 +55,15 @@ pub(crate) struct CheckpointRun {
     pub(crate) log_bytes: u64,
     /// How often keys had been changed when it began.
     pub(crate) changes: u64,
+}
+
+/// A long value that comes along.
+struct ToTake {
+    db: DatabaseIndex,
+    key: Vec<u8>,
+    expires_ms: u64,
+    /// None for a string that is in memory alone (APPEND or SETRANGE works on it): it is read at the pin when its turn comes.
+    large: Option<Rc<LargeString>>,
 }
 
 /// What a run begins with.
@@ -93,7 +102,7 @@ impl CheckpointRun {
             writing: false,
             references: CheckpointReferences::new(),
             sparse,
-            to_move: VecDeque::new(),
+            to_take: VecDeque::new(),
             moved: Vec::new(),
             cold: None,
             summary: None,
@@ -112,7 +121,7 @@ impl CheckpointRun {
 
     /// Whether [`CheckpointRun::advance`] has something to walk over now.
     pub(crate) fn can_walk(&self) -> bool {
-        let more = self.place.is_some() || !self.to_move.is_empty();
+        let more = self.place.is_some() || !self.to_take.is_empty();
         more && self.cold.is_none() && self.writer.pending_bytes() < PENDING_BYTES_MAX
     }
 
@@ -125,12 +134,12 @@ impl CheckpointRun {
         orders: &mut Vec<CheckpointOrder>,
     ) {
         if self.can_walk() {
-            if !self.to_move.is_empty() {
-                self.move_one(segments, orders);
+            if !self.to_take.is_empty() {
+                self.take_one(keyspace, segments, orders);
             } else if let (Some(place), Some(pin)) = (self.place, self.pin) {
                 self.walk(keyspace, pin, place);
             }
-            if self.place.is_none() && self.to_move.is_empty() && self.summary.is_none() {
+            if self.place.is_none() && self.to_take.is_empty() && self.summary.is_none() {
                 self.summary = Some(self.writer.finish());
                 self.end_pin(keyspace);
             }
@@ -148,7 +157,7 @@ impl CheckpointRun {
     }
 
     fn walk(&mut self, keyspace: &Keyspace, pin: Timestamp, place: WalkPosition) {
-        let CheckpointRun { writer, references, sparse, to_move, .. } = self;
+        let CheckpointRun { writer, references, sparse, to_take, .. } = self;
         let mut item = Vec::new();
         self.place = keyspace.walk(pin, place, &mut |db, key, value, expires_ms| {
             item.clear();
@@ -160,9 +169,12 @@ impl CheckpointRun {
                         writer.push(&item);
                         *references.entry(at.segment).or_default() += at.bytes;
                     }
-                    _ => to_move.push_back((db, key.to_vec(), expires_ms, string.clone())),
+                    _ => to_take.push_back(ToTake { db, key: key.to_vec(), expires_ms, large: Some(string.clone()) }),
                 }
                 return;
+            }
+            if value.len() > CHECKPOINT_BATCH_BYTES_MAX {
+                return to_take.push_back(ToTake { db, key: key.to_vec(), expires_ms, large: None });
             }
             let bytes = value.bytes(&NoSegments).unwrap_or_else(|range| panic!("{range:?} of a value in memory"));
             Effect::Put { db, key, value: &bytes, expires_ms }.encode(&mut item);
@@ -170,13 +182,18 @@ impl CheckpointRun {
         });
     }
 
-    /// Takes one large value along; asks for it if it is cold.
-    fn move_one(&mut self, segments: &dyn Segments, orders: &mut Vec<CheckpointOrder>) {
-        let Some((db, key, expires_ms, string)) = self.to_move.front() else { return };
-        let value = match (string.memory(), string.place()) {
-            (Some(bytes), _) => bytes,
-            (None, Some(at)) => {
-                let range = ColdRange { segment: at.segment, offset: at.offset, len: string.len() };
+    /// Takes one long value along; asks for it if it is cold.
+    fn take_one(&mut self, keyspace: &Keyspace, segments: &dyn Segments, orders: &mut Vec<CheckpointOrder>) {
+        let Some(ToTake { db, key, expires_ms, large }) = self.to_take.front() else { return };
+        let value = match large.as_ref().map(|string| (string.memory(), string.place(), string.len())) {
+            None => {
+                let pin = self.pin.expect("the state is pinned until all of it is written");
+                let (value, _) = keyspace.at(*db, key, pin).expect("the walk met it");
+                value.into_bytes()
+            }
+            Some((Some(bytes), ..)) => bytes,
+            Some((None, Some(at), len)) => {
+                let range = ColdRange { segment: at.segment, offset: at.offset, len };
                 match segments.resident(range) {
                     Some(bytes) => bytes::Bytes::copy_from_slice(bytes),
                     None => {
@@ -186,14 +203,16 @@ impl CheckpointRun {
                     }
                 }
             }
-            (None, None) => panic!("a large string is in memory or has a place"),
+            Some((None, None, _)) => panic!("a large string is in memory or has a place"),
         };
         let mut head = Vec::new();
         put_head(&mut head, *db, key, *expires_ms, value.len());
         let at = self.writer.push_with_value(&head, value);
-        self.moved.push((Rc::downgrade(string), at));
-        *self.references.entry(at.segment).or_default() += at.bytes;
-        self.to_move.pop_front();
+        if let Some(string) = large {
+            self.moved.push((Rc::downgrade(string), at));
+            *self.references.entry(at.segment).or_default() += at.bytes;
+        }
+        self.to_take.pop_front();
     }
 
     /// What [`CheckpointOrder::BringIn`] asked for is in memory.
@@ -240,5 +259,61 @@ struct NoSegments;
 impl Segments for NoSegments {
     fn resident(&self, _: ColdRange) -> Option<&[u8]> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ShardId;
+    use crate::keyspace::{Effects, NewValue};
+    use crate::log::Checkpoint;
+
+    #[test]
+    fn long_strings_that_are_in_memory_alone_come_along_one_at_a_time_as_they_were() {
+        let long = vec![b'x'; 400 << 10];
+        let mut keyspace = Keyspace::new(3, 1 << 10);
+        for n in 0..20u8 {
+            keyspace.put(0, &[n], NewValue::Bytes(b"the start"), 0);
+            keyspace.append(0, &[n], &long);
+        }
+        keyspace.close_batch();
+        let identity = LogIdentity { shard: ShardId(0), salt: 1 };
+        let begin = CheckpointBegin {
+            identity,
+            start: LogStart::empty(SegmentId(1)),
+            batch: Batch(1),
+            meta: Vec::new(),
+            began_ms: 0,
+            log_bytes: 0,
+            changes: 0,
+            move_bytes_max: 0,
+        };
+        let (mut run, _) = CheckpointRun::begin(begin, &mut keyspace);
+        let (mut file, mut orders, mut turn) = (Vec::new(), Vec::new(), 0u8);
+        while !run.publishing {
+            run.advance(&mut keyspace, &NoSegments, Batch(1), &mut orders);
+            assert!(run.writer.pending_bytes() < PENDING_BYTES_MAX + long.len() + CHECKPOINT_BATCH_BYTES_MAX);
+            for order in orders.drain(..) {
+                if let CheckpointOrder::Write { chunk, .. } = order {
+                    file.extend_from_slice(&chunk.buffer);
+                    run.written(chunk);
+                }
+            }
+            if turn < 20 {
+                if keyspace.read(0, &[turn]).is_some() {
+                    keyspace.append(0, &[turn], b"more");
+                }
+                keyspace.remove(0, &[19 - turn / 2]);
+                keyspace.close_batch();
+            }
+            turn = turn.saturating_add(1);
+        }
+        let checkpoint = Checkpoint::read(identity, run.segment, &file).expect("it is whole");
+        assert_eq!(checkpoint.item_count(), 20);
+        for (_, item) in checkpoint.items() {
+            let Some(Ok(Effect::Put { value, .. })) = Effects::new(item).next() else { panic!("a string") };
+            assert!(value.starts_with(b"the start") && value.len() == 9 + long.len());
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::command::{Arguments, find};
 use crate::ids::{SegmentId, ShardId};
 use crate::keyspace::{ColdRange, DATABASES_MAX, Segments};
 use crate::log::{LogConfig, LogIdentity, LogWrite, SegmentRole};
-use crate::open::{FoundFile, OpenConfig, open_lone};
+use crate::open::{FoundFile, OpenConfig, OpenError, Opened, open_lone};
 use crate::port::{CheckpointOrder, Input, Now, Outcome, Outputs, Request};
 use crate::reply::Protocol;
 use crate::script::ScriptLimits;
@@ -64,7 +64,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn start(disk: Disk, now_ms: u64) -> Self {
+    fn open(disk: &Disk) -> Result<Opened, OpenError> {
         let identity = LogIdentity { shard: ShardId(0), salt: 5 };
         let config = ShardConfig {
             shard: ShardId(0),
@@ -86,7 +86,11 @@ impl Machine {
         };
         let found: Vec<_> =
             disk.files.iter().map(|(&segment, (role, bytes))| FoundFile { segment, role: *role, bytes }).collect();
-        let opened = open_lone(config, open, &found, &Unhurried(&disk)).unwrap_or_else(|error| panic!("{error}"));
+        open_lone(config, open, &found, &Unhurried(disk))
+    }
+
+    fn start(disk: Disk, now_ms: u64) -> Self {
+        let opened = Self::open(&disk).unwrap_or_else(|error| panic!("{error}"));
         let mut machine = Machine {
             shard: opened.shard,
             disk,
@@ -436,4 +440,47 @@ proptest! {
         let machine = machine.restart();
         prop_assert_eq!(machine.contents(), contents);
     }
+}
+
+#[test]
+fn what_expired_or_was_flushed_goes_turn_by_turn_without_waiting_for_the_timer() {
+    let mut machine = Machine::start(Disk::default(), 1_000_000);
+    for n in 0..3000 {
+        machine.command(&["set", &format!("stays:{n}"), "v"]);
+        machine.command(&["set", &format!("soon:{n}"), "v", "px", "500"]);
+    }
+    machine.settle();
+    machine.now_ms += 5000;
+    machine.step(Input::Timer);
+    assert!(machine.shard.wants_turn(), "more has expired than one turn removes");
+    machine.settle();
+    assert_eq!(machine.shard.keyspace().len(0), 3000);
+    machine.command(&["flushall"]);
+    machine.settle_log();
+    assert!(machine.shard.wants_turn(), "more was flushed than one turn frees");
+    machine.settle();
+    assert!(!machine.shard.keyspace().has_garbage());
+}
+
+#[test]
+fn a_value_that_only_the_checkpoint_refers_to_is_checked_before_anybody_is_served() {
+    let mut machine = Machine::start(Disk::default(), 1_000_000);
+    for n in 0..40 {
+        machine.command(&["set", &format!("large:{n}"), &format!("{n:02}").repeat(700)]);
+        machine.settle_log();
+    }
+    machine.checkpoint();
+    let whole = machine.disk.clone();
+    assert!(Machine::open(&whole).is_ok());
+    let first = SegmentId(1);
+    let mut flipped = whole.clone();
+    let bytes = &mut flipped.files.get_mut(&first).expect("values live in it").1;
+    let at = bytes.windows(4).position(|four| four == b"0303").expect("a value") + 500;
+    bytes[at] ^= 1;
+    let refused = Machine::open(&flipped).err().expect("a damaged value").to_string();
+    assert!(refused.contains("refers to a value at segment 1 offset"), "{refused}");
+    let mut without = whole;
+    without.files.remove(&first);
+    let refused = Machine::open(&without).err().expect("a missing segment").to_string();
+    assert!(refused.contains("segment 1 offset") && refused.contains("the file is missing"), "{refused}");
 }

@@ -16,6 +16,8 @@ const LOG_KEPT_PART: u64 = 4;
 const LOG_KEPT_BYTES_MIN: u64 = 64 << 10;
 /// The log grows by this many segments at least before a checkpoint is made.
 const GROWTH_SEGMENTS_MIN: u64 = 2;
+/// A checkpoint of hardly anything takes so many bytes at most, what the file system adds included.
+const CHECKPOINT_BYTES_MIN: u64 = 1 << 20;
 /// How long after a failure, or a full disk, something is tried again, in milliseconds.
 const RETRY_MS: u64 = 1000;
 
@@ -37,7 +39,10 @@ pub(crate) struct Housekeeping {
     asked: bool,
     /// Segments could not be made since the last one that could.
     no_space: bool,
+    /// As the shell said last, less what was asked for since.
     disk_free_bytes: u64,
+    /// The bytes of the file that was asked for and has not come.
+    asked_bytes: u64,
     retry_ms: u64,
     /// No checkpoint is begun before, after one was given up.
     checkpoint_retry_ms: u64,
@@ -58,6 +63,7 @@ impl Housekeeping {
             asked: false,
             no_space: false,
             disk_free_bytes: u64::MAX,
+            asked_bytes: 0,
             retry_ms: 0,
             checkpoint_retry_ms: 0,
             spare: Vec::new(),
@@ -91,11 +97,13 @@ impl Housekeeping {
         let bytes = bytes_needed.max(self.config.segment_bytes);
         let oversized = bytes > self.config.segment_bytes;
         let recycle = if oversized { None } else { self.spare.pop() };
-        if recycle.is_none() && self.disk_free_bytes < bytes + keyspace.memory_bytes() as u64 {
+        if recycle.is_none() && self.disk_free_bytes < bytes + checkpoint_bytes(keyspace) {
             // What is left is for the next checkpoint, after which old segments serve again.
             return self.no_space(now_ms);
         }
         self.asked = true;
+        self.asked_bytes = if recycle.is_none() { bytes } else { 0 };
+        self.disk_free_bytes -= self.asked_bytes;
         if let Some(old) = recycle {
             keyspace.segments_mut().remove(old);
         }
@@ -106,12 +114,14 @@ impl Housekeeping {
     /// A segment that was asked for is there.
     pub(crate) fn segment_came(&mut self) {
         self.asked = false;
+        self.asked_bytes = 0;
         self.no_space = false;
     }
 
     /// It could not be made.
     pub(crate) fn no_space(&mut self, now_ms: u64) {
         self.asked = false;
+        self.asked_bytes = 0;
         self.no_space = true;
         self.retry_ms = now_ms + RETRY_MS;
     }
@@ -126,15 +136,15 @@ impl Housekeeping {
         self.spare.extend(segments);
     }
 
-    /// The bytes that are free on the disk for this shard.
+    /// The bytes that are free on the disk for this shard. What it has asked for may be among them.
     pub(crate) fn disk_free(&mut self, bytes: u64) {
-        self.disk_free_bytes = bytes;
+        self.disk_free_bytes = bytes.saturating_sub(self.asked_bytes);
     }
 
     /// Whether there is no room for what may be needed next: another segment, and a checkpoint of what is in memory. What the log has
     /// ahead is for removals.
     pub(crate) fn is_disk_full(&self, keyspace: &Keyspace) -> bool {
-        let checkpoint_bytes = if self.run.is_some() { 0 } else { keyspace.memory_bytes() as u64 };
+        let checkpoint_bytes = if self.run.is_some() { 0 } else { checkpoint_bytes(keyspace) };
         self.no_space || self.disk_free_bytes < checkpoint_bytes + self.config.segment_bytes
     }
 
@@ -215,7 +225,7 @@ impl Housekeeping {
             began_ms: now_ms,
             log_bytes: stats.log_bytes,
             changes: keyspace.changes(),
-            move_bytes_max: self.disk_free_bytes.saturating_sub(keyspace.memory_bytes() as u64) / 2,
+            move_bytes_max: self.disk_free_bytes.saturating_sub(checkpoint_bytes(keyspace)) / 2,
         };
         let (run, order) = CheckpointRun::begin(begin, keyspace);
         outputs.checkpoint.push(order);
@@ -329,5 +339,42 @@ impl Housekeeping {
             }
         }
         gone
+    }
+}
+
+/// What the next checkpoint takes on the disk, about: small values, and references to large ones.
+fn checkpoint_bytes(keyspace: &Keyspace) -> u64 {
+    keyspace.memory_bytes() as u64 + CHECKPOINT_BYTES_MIN
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::ShardId;
+    use crate::log::{LogConfig, LogStart, ResumePoint};
+
+    #[test]
+    fn segments_made_between_two_looks_at_the_disk_leave_room_for_a_checkpoint() {
+        let identity = LogIdentity { shard: ShardId(0), salt: 1 };
+        let config = LogConfig { segment_bytes: 2 << 20, block_bytes: 512 };
+        let log = LogWriter::new(identity, config, ResumePoint::empty(&LogStart::empty(SegmentId(1))));
+        let config = HousekeepingConfig { identity, segment_bytes: 2 << 20, growth_percent: 100 };
+        let mut housekeeping = Housekeeping::new(config, 0);
+        let (mut keyspace, mut outputs) = (Keyspace::new(1, 1 << 10), Outputs::default());
+        housekeeping.disk_free(11 << 20);
+        let mut made = 0;
+        for _ in 0..20 {
+            housekeeping.ask_for_segment(0, 0, &log, &mut keyspace, &mut outputs);
+            if let Some(wanted) = outputs.segment_wanted.take() {
+                made += wanted.bytes;
+                if made == wanted.bytes {
+                    // A look before the file is there.
+                    housekeeping.disk_free(11 << 20);
+                }
+                housekeeping.segment_came();
+            }
+        }
+        assert!(housekeeping.has_no_space());
+        assert!(made >= 6 << 20 && (11 << 20) - made >= CHECKPOINT_BYTES_MIN, "{made} bytes were made");
     }
 }

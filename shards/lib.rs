@@ -18,6 +18,7 @@ pub mod lost;
 mod member;
 mod open;
 pub mod port;
+mod references;
 pub mod reply;
 pub mod script;
 mod shard;
@@ -29,4 +30,5 @@ mod transaction;
 
 pub use member::{MemberStart, open_member};
 pub use open::{FIRST_SEGMENT, FoundFile, OpenConfig, OpenError, Opened, open_lone};
+pub use references::check_checkpoint;
 pub use shard::{Shard, ShardConfig, ShardStart};

@@ -7,6 +7,7 @@ use crate::log::{
     CheckpointReferences, LogConfig, LogEvent, LogIdentity, LogStart, LogWriter, Recovered, RecoveryError, SegmentRole,
     newest_checkpoint, recover,
 };
+use crate::references::check_checkpoint;
 use crate::shard::{Shard, ShardConfig, ShardStart, apply_entry};
 use std::fmt;
 
@@ -173,6 +174,7 @@ pub(crate) fn load_newest(
         return Err(OpenError::Corruption(error.to_string()));
     }
     let Some(checkpoint) = newest else { return Ok((LogStart::empty(FIRST_SEGMENT), Vec::new())) };
+    check_checkpoint(identity, &checkpoint, files)?;
     let mut references = CheckpointReferences::new();
     let mut taken = 0;
     for (place, item) in checkpoint.items() {

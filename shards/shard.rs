@@ -19,8 +19,8 @@ mod snapshots;
 
 use snapshots::Snapshots;
 
-/// Keys that one turn of the expiry cycle looks at.
-const EXPIRY_LOOKS_PER_TIMER: usize = 2000;
+/// Keys that one turn of the expiry cycle looks at. While more are due every turn of the reactor is one.
+const EXPIRY_LOOKS_PER_TURN: usize = 1000;
 /// Bytes of effects that a batch gathers before it is proposed although the log is busy.
 const BATCH_BYTES_MAX: usize = 64 << 20;
 
@@ -98,6 +98,8 @@ pub struct Shard {
     stats: ShardStats,
     turn: GroupOutputs,
     expires_actively: bool,
+    /// More keys were due than the last turn of the expiry cycle looked at.
+    expiry_is_behind: bool,
 }
 
 impl Shard {
@@ -137,6 +139,7 @@ impl Shard {
             stats: ShardStats::default(),
             turn: GroupOutputs::default(),
             expires_actively: true,
+            expiry_is_behind: false,
         }
     }
 
@@ -199,9 +202,11 @@ impl Shard {
         self.housekeeping.has_asked() && self.log.segments_waiting() == 0 && !self.log.is_writing()
     }
 
-    /// Whether the next turn should come at once, although nothing else asks for it: a checkpoint is walking over the keys.
+    /// Whether the next turn should come at once, although nothing else asks for it: a checkpoint is walking over the keys, more keys
+    /// have expired than one turn removes, or what was flushed is being freed.
     pub fn wants_turn(&self) -> bool {
-        self.housekeeping.wants_turn() || (self.group.has_wanted() && !self.waits_for_entries)
+        let for_others = self.group.has_wanted() && !self.waits_for_entries;
+        self.housekeeping.wants_turn() || for_others || self.expiry_is_behind || self.keyspace.has_garbage()
     }
 
     /// A checkpoint is to be made as soon as can be; what it must outnumber to be there: [`ShardStats::checkpoints`].
@@ -266,6 +271,10 @@ impl Shard {
         if self.group.has_work() || self.backlog.first().is_some() {
             self.turn(segments, outputs);
         }
+        if self.expiry_is_behind {
+            self.expire();
+        }
+        self.keyspace.free_garbage();
         self.write_if_free(segments, outputs);
         if !self.group.is_lone() {
             self.receive_snapshot(segments, outputs);
@@ -276,11 +285,16 @@ impl Shard {
     }
 
     fn write_if_free(&mut self, segments: &dyn Segments, outputs: &mut Outputs) {
-        if self.log.is_writing() && self.keyspace.body_bytes() < BATCH_BYTES_MAX {
+        let body_bytes = self.keyspace.body_bytes();
+        let has_room = self.group.has_room_for(body_bytes);
+        if self.log.is_writing() && (body_bytes < BATCH_BYTES_MAX || !has_room) {
             return;
         }
-        self.propose(segments, outputs);
-        self.begin_checkpoint_if_due(outputs);
+        // What waits to be written makes room when it is: until then the batch gathers on.
+        if has_room || self.group.records().is_empty() {
+            self.propose(segments, outputs);
+            self.begin_checkpoint_if_due(outputs);
+        }
         if self.log.is_writing() || self.group.records().is_empty() || self.group.is_installing() {
             return;
         }
@@ -466,6 +480,13 @@ impl Shard {
         });
     }
 
+    /// Removes keys that have expired.
+    fn expire(&mut self) {
+        let may_write = self.serving.is_some() && self.expires_actively && !self.group.hands_over();
+        self.expiry_is_behind = may_write && self.keyspace.expire_due(EXPIRY_LOOKS_PER_TURN);
+        self.keyspace.take_gate();
+    }
+
     fn timer(&mut self, now: Now, segments: &dyn Segments, outputs: &mut Outputs) {
         if !self.group.is_lone() && now.monotonic_us.saturating_sub(self.raft_ticked_us) >= TICK_MS * 1000 {
             self.raft_ticked_us = now.monotonic_us;
@@ -473,12 +494,8 @@ impl Shard {
             self.group.tick(entropy);
             self.turn(segments, outputs);
         }
-        if self.serving.is_some() && self.expires_actively && !self.group.hands_over() {
-            self.keyspace.expire_due(EXPIRY_LOOKS_PER_TIMER);
-            self.keyspace.take_gate();
-        }
+        self.expire();
         self.snapshot_timer(now.monotonic_us, outputs);
-        self.keyspace.free_garbage();
         self.stats.disk_full = self.housekeeping.is_disk_full(&self.keyspace);
         self.housekeeping.ask_for_segment(0, now.unix_ms, &self.log, &mut self.keyspace, outputs);
         self.dispose(outputs);

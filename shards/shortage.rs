@@ -1,6 +1,8 @@
 //! What a shard may be short of, and which commands it refuses then.
 
 use crate::command::{Command, flag};
+use crate::keyspace::STRING_BYTES_MAX;
+use crate::log::RECORD_BODY_BYTES_MAX;
 
 /// What a shard is short of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -30,6 +32,21 @@ impl Shortage {
     }
 }
 
+/// Bytes that the effects of one tick hold at most, before a command that stores another string of its own making (BITOP): together
+/// they are one entry, which is one record of the log.
+const ENTRY_BYTES_MAX: usize = 7 << 28;
+
+const _: () = assert!(ENTRY_BYTES_MAX + STRING_BYTES_MAX < RECORD_BODY_BYTES_MAX);
+
+/// Why a command may not join what the tick has gathered so far, in bytes: nothing of it happens then. In a script and in EXEC all
+/// commands are of one tick.
+#[inline]
+pub(crate) fn overfills(gathered_bytes: usize, command: &Command, arguments: &[&[u8]]) -> Option<&'static str> {
+    let full = || arguments.iter().fold(gathered_bytes, |sum, argument| sum + argument.len()) > ENTRY_BYTES_MAX;
+    (command.is(flag::WRITE) && full()).then_some(ENTRY_FULL)
+}
+
+const ENTRY_FULL: &str = "TRYAGAIN More is written at once than one entry of the shard's log holds; nothing was done";
 const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 const DISK_FULL: &str = "MISCONF No space left on device for the shard's log: free disk space, or remove keys (DEL, UNLINK, \
      GETDEL, EXPIRE, FLUSHDB and FLUSHALL still work); nothing was done";
@@ -41,6 +58,18 @@ const LOG_FULL: &str = "MISCONF No space left on device for the shard's log: it 
 mod tests {
     use super::*;
     use crate::command::find;
+
+    #[test]
+    fn what_one_record_cannot_hold_is_refused_however_it_is_made_up() {
+        let overfilled =
+            |gathered, name: &[u8], list: &[&[u8]]| overfills(gathered, find(name).unwrap(), list).is_some();
+        let long = vec![0; 1 << 20];
+        let pairs = vec![&long[..]; 2100];
+        assert!(!overfilled(0, b"set", &[b"set", b"k", &long]));
+        assert!(overfilled(0, b"mset", &pairs), "a script may name one string many times");
+        assert!(overfilled(ENTRY_BYTES_MAX, b"set", &[b"set", b"k", b"v"]));
+        assert!(!overfilled(ENTRY_BYTES_MAX, b"get", &[b"get", b"k"]));
+    }
 
     #[test]
     fn what_removes_runs_on_a_full_disk_and_what_reads_always() {

@@ -9,6 +9,7 @@ use ringkeep_shards::log::{
     ByteRange, CheckpointError, Corruption, LogEvent, LogStart, Recovered, RecoveryError, SegmentRole,
     newest_checkpoint, recover,
 };
+use ringkeep_shards::{FoundFile, check_checkpoint};
 
 use crate::runtime::directory::{DataDirectory, FIRST_SEGMENT, Identity};
 use crate::runtime::disk::Disk;
@@ -38,6 +39,8 @@ pub struct ShardReport {
     pub checkpoint: Option<CheckpointReport>,
     /// Published checkpoints that are newer than that and not whole.
     pub damaged_checkpoints: Vec<CheckpointError>,
+    /// What is wrong with a value that the checkpoint refers to.
+    pub damaged_reference: Option<String>,
     /// Its log.
     pub log: LogReport,
 }
@@ -114,8 +117,11 @@ impl Report {
     /// The worst of what was found.
     pub fn verdict(&self) -> Verdict {
         let unreadable = |shard: &ShardReport| matches!(shard.log, LogReport::Unreadable(_));
-        let corrupt =
-            |shard: &ShardReport| matches!(shard.log, LogReport::Corrupt(_)) || !shard.damaged_checkpoints.is_empty();
+        let corrupt = |shard: &ShardReport| {
+            matches!(shard.log, LogReport::Corrupt(_))
+                || !shard.damaged_checkpoints.is_empty()
+                || shard.damaged_reference.is_some()
+        };
         if self.identity.is_err() || self.shards.iter().any(unreadable) {
             Verdict::Unreadable
         } else if self.shards.iter().any(corrupt) {
@@ -132,6 +138,7 @@ fn check_shard(directory: &DataDirectory, identity: &Identity, shard: ShardId) -
         files: Vec::new(),
         checkpoint: None,
         damaged_checkpoints: Vec::new(),
+        damaged_reference: None,
         log: LogReport::Unreadable(String::new()),
     };
     let read = read_shard(directory, identity, shard, &mut report);
@@ -159,6 +166,13 @@ fn read_shard(
     let log_identity = identity.log(shard);
     let (checkpoint, damaged) = newest_checkpoint(log_identity, &slices(&checkpoints));
     report.damaged_checkpoints = damaged;
+    let found: Vec<FoundFile<'_>> = slices(&checkpoints)
+        .into_iter()
+        .map(|(segment, bytes)| FoundFile { segment, role: SegmentRole::Checkpoint, bytes })
+        .chain(slices(&logs).into_iter().map(|(segment, bytes)| FoundFile { segment, role: SegmentRole::Log, bytes }))
+        .collect();
+    let references = checkpoint.as_ref().map_or(Ok(()), |whole| check_checkpoint(log_identity, whole, &found));
+    report.damaged_reference = references.err().map(|error| error.to_string());
     let start = checkpoint.as_ref().map_or(LogStart::empty(FIRST_SEGMENT), |checkpoint| checkpoint.base().start);
     report.checkpoint = checkpoint.map(|checkpoint| CheckpointReport {
         segment: checkpoint.segment(),
@@ -240,6 +254,9 @@ impl fmt::Display for ShardReport {
         for damaged in &self.damaged_checkpoints {
             writeln!(f, "  DAMAGED: {damaged}")?;
         }
+        if let Some(damaged) = &self.damaged_reference {
+            writeln!(f, "  DAMAGED: {damaged}")?;
+        }
         match &self.checkpoint {
             Some(CheckpointReport { segment, index, items, item_bytes }) => {
                 writeln!(
@@ -285,6 +302,7 @@ mod tests {
 
     use bytes::Bytes;
     use ringkeep_shards::ids::Timestamp;
+    use ringkeep_shards::keyspace::Effect;
     use ringkeep_shards::log::{
         CheckpointBase, CheckpointWriter, LogConfig, LogWriter, PendingRecord, RecordKind, ResumePoint, SegmentTable,
     };
@@ -302,6 +320,10 @@ mod tests {
 
     impl Made {
         fn new() -> Self {
+            Self::with_item(b"an item")
+        }
+
+        fn with_item(item: &[u8]) -> Self {
             let scratch = Scratch::new("check");
             let directory = DataDirectory::take(scratch.path()).unwrap();
             let identity = Identity { shards: 1, incarnation: 1, hash_seed: 2, log_salt: 3 };
@@ -338,7 +360,7 @@ mod tests {
             let base = CheckpointBase { start, commit_ts: Timestamp(5), meta: Vec::new() };
             let file = files.begin(checkpoint, SegmentRole::Checkpoint, 0).unwrap();
             let mut items = CheckpointWriter::new(log, checkpoint, base);
-            items.push(b"an item");
+            items.push(item);
             items.finish();
             while let Some(chunk) = items.take_chunk() {
                 file.write(chunk.offset, &chunk.buffer).unwrap();
@@ -409,6 +431,15 @@ mod tests {
         assert!(text.contains("last index 9"), "{text}");
         fs::write(made.path(&format!("{:016}.checkpoint", made.checkpoint.0)), b"").unwrap();
         assert_eq!(made.check().0, Verdict::Corrupt);
+    }
+
+    #[test]
+    fn a_value_that_a_checkpoint_refers_to_and_that_is_gone_is_told() {
+        let mut item = Vec::new();
+        Effect::PutReference { db: 0, key: b"k", expires_ms: 0, segment: 9, offset: 96, len: 50 }.encode(&mut item);
+        let (verdict, text) = Made::with_item(&item).check();
+        assert_eq!(verdict, Verdict::Corrupt);
+        assert!(text.contains("DAMAGED: the checkpoint in segment 3 refers to segment 9 offset 96"), "{text}");
     }
 
     #[test]

@@ -334,7 +334,7 @@ fn open_shard(shard: ShardId, plan: &Plan, entropy: &mut Entropy) -> Result<Loca
     let said = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let config = plan.settings.config();
     let files = SegmentFiles::open(&path, plan.disk).map_err(|error| said(&error))?;
-    let files = ShardFiles::open(files).map_err(|error| said(&error))?;
+    let mut files = ShardFiles::open(files).map_err(|error| said(&error))?;
     for open in files.segments() {
         open.map.populate().map_err(|error| said(&error))?;
     }
@@ -348,6 +348,7 @@ fn open_shard(shard: ShardId, plan: &Plan, entropy: &mut Entropy) -> Result<Loca
     };
     let started = Instant::now();
     let opened = open_lone(shard_config, open, &files.found(), &Unhurried(&files)).map_err(|error| said(&error))?;
+    files.open_for_writes(opened.recovered.resume.start.segment).map_err(|error| said(&error))?;
     // What kill -9 left in the page cache is not on disk yet; what a torn write left must not be taken for a record later.
     for &range in &opened.recovered.torn {
         files.directory().zero(range).map_err(|error| said(&error))?;

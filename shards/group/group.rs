@@ -182,6 +182,12 @@ impl Group {
         Ok(LogIndex(self.node.raft.raft_log.last_index()))
     }
 
+    /// Whether a batch of so many bytes would be taken beside what is proposed and not committed.
+    pub fn has_room_for(&self, body_bytes: usize) -> bool {
+        let uncommitted = self.node.raft.uncommitted_size();
+        uncommitted == 0 || (uncommitted + body_bytes) as u64 <= UNCOMMITTED_BYTES_MAX
+    }
+
     /// Asks the group whether this member still leads; `context` comes back in [`GroupOutputs::confirmed`].
     pub fn read_index(&mut self, context: u64) {
         self.node.read_index(context.to_le_bytes().to_vec());
@@ -475,4 +481,32 @@ fn encode_hard_state(hard_state: &HardState) -> Vec<u8> {
 pub fn decode_hard_state(bytes: &[u8]) -> Option<HardState> {
     let number = |n: usize| Some(u64::from_le_bytes(*bytes.get(n * 8..)?.first_chunk()?));
     Some(HardState { term: number(0)?, vote: number(1)?, commit: number(2)?, ..HardState::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_one_batch_of_any_size_and_then_for_as_much_as_the_bound_says() {
+        let conf_state = ConfState { voters: vec![1], ..ConfState::default() };
+        let (hard_state, applied) = (HardState::default(), (LogIndex(0), Term(0)));
+        let mut group =
+            Group::new(GroupStart { node: 1, conf_state, hard_state, applied, entries: Vec::new(), tail_bytes_max: 0 });
+        let mut outputs = GroupOutputs::default();
+        let mut write = |group: &mut Group| {
+            group.turn(&mut outputs);
+            while !group.records().is_empty() {
+                group.writing();
+                group.persisted(&mut outputs);
+            }
+        };
+        write(&mut group);
+        let bound = UNCOMMITTED_BYTES_MAX as usize;
+        assert!(group.has_room_for(2 * bound));
+        group.propose(group.term(), vec![0; 1000]).unwrap();
+        assert!(group.has_room_for(bound - 1000) && !group.has_room_for(bound - 999));
+        write(&mut group);
+        assert!(group.has_room_for(2 * bound), "what is committed takes none");
+    }
 }

@@ -229,8 +229,13 @@ impl Keyspace {
         }
     }
 
-    /// Frees a slice of what flushes and pins left behind; whether there is more.
-    pub fn free_garbage(&mut self) -> bool {
-        self.garbage.free_some()
+    /// Frees a slice of what flushes and pins left behind.
+    pub fn free_garbage(&mut self) {
+        self.garbage.free_some();
+    }
+
+    /// Whether flushes and pins left something behind that is not freed yet.
+    pub fn has_garbage(&self) -> bool {
+        !self.garbage.is_empty()
     }
 }

@@ -3,7 +3,7 @@
 use crate::ids::Timestamp;
 use crate::keyspace::entry::Entry;
 use crate::keyspace::schedule::Schedule;
-use crate::keyspace::table::{Keyed, Table};
+use crate::keyspace::table::{Keyed, Table, hash_key};
 use crate::keyspace::text::Text;
 use crate::keyspace::value::Value;
 use crate::keyspace::versions::{Chain, Version};
@@ -112,6 +112,7 @@ impl Database {
     pub(super) fn take(&mut self, hash: u64, key: &[u8]) -> Option<Box<Entry>> {
         let entry = self.table.remove(hash, key)?;
         self.count_expiry(entry.expires_ms, 0);
+        self.unschedule(entry.scheduled_s);
         Some(entry)
     }
 
@@ -137,8 +138,18 @@ impl Database {
         let second = Schedule::second(expires_ms);
         let entry = self.table.find_mut(hash, key).expect("the key was just stored");
         if entry.scheduled_s == 0 || entry.scheduled_s > second {
-            entry.scheduled_s = second;
+            let before = std::mem::replace(&mut entry.scheduled_s, second);
             self.schedule.add(second, hash);
+            self.unschedule(before);
+        }
+    }
+
+    /// A key that was to be looked at in this second (0: in none) is not any more.
+    #[inline]
+    fn unschedule(&mut self, second: u32) {
+        if second != 0 {
+            let Database { table, schedule, .. } = self;
+            schedule.forget(second, |hash| scheduled(table, second, hash).is_some());
         }
     }
 
@@ -163,13 +174,7 @@ impl Database {
         while *looks > 0 {
             *looks -= 1;
             let (second, hash) = self.schedule.due(now_s)?;
-            let seed = self.table.seed();
-            let due = self
-                .table
-                .candidates(hash)
-                .filter(|entry| entry.scheduled_s == second)
-                .find(|entry| crate::keyspace::table::hash_key(seed, entry.key()) == hash)
-                .map(|entry| (entry.key.clone(), entry.expires_ms));
+            let due = scheduled(&self.table, second, hash).map(|entry| (entry.key.clone(), entry.expires_ms));
             let Some((key, expires_ms)) = due else { continue };
             let entry = self.table.find_mut(hash, key.as_bytes()).expect("the key was just found");
             entry.scheduled_s = 0;
@@ -182,5 +187,50 @@ impl Database {
             self.schedule_key(hash, key.as_bytes(), expires_ms);
         }
         None
+    }
+}
+
+/// The key with this hash that is to be looked at in this second.
+fn scheduled(table: &Table<Entry>, second: u32, hash: u64) -> Option<&Entry> {
+    table
+        .candidates(hash)
+        .filter(|entry| entry.scheduled_s == second)
+        .find(|entry| hash_key(table.seed(), entry.key()) == hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_go_before_they_expire_leave_nothing_on_the_schedule() {
+        let mut database = Database::new(7);
+        let name = |number: u64| format!("key {number}").into_bytes();
+        let set = |database: &mut Database, number: u64, expires_ms: u64| {
+            let hash = database.table.hash(&name(number));
+            database.store(hash, &name(number), Value::Int(1), expires_ms, 0);
+        };
+        let take = |database: &mut Database, number: u64| {
+            let hash = database.table.hash(&name(number));
+            database.take(hash, &name(number)).expect("it is there");
+        };
+        for number in 0..100 {
+            set(&mut database, number, 9_000_000);
+        }
+        for turn in 0..10_000 {
+            // A second of its own, one shared with keys that stay, and a key that comes sooner each time.
+            set(&mut database, 1000, 10_000_000 + turn * 1000);
+            set(&mut database, 1001, 9_000_000);
+            set(&mut database, 1002, 90_000_000 - turn * 1000);
+            take(&mut database, 1000);
+            take(&mut database, 1001);
+            assert!(database.schedule.len() <= 2 * 101 + 2, "{} on the schedule", database.schedule.len());
+        }
+        let mut looks = 1000;
+        let mut expired = 0;
+        while database.next_expired(9_001_000, &mut looks).is_some() {
+            expired += 1;
+        }
+        assert_eq!(expired, 100, "what stayed is found");
     }
 }

@@ -4,8 +4,9 @@ use crate::keyspace::entry::Entry;
 use crate::keyspace::table::Table;
 use crate::keyspace::versions::Chain;
 
-/// Segments of a table (some 450 entries each) that are freed at once.
-const SEGMENTS_PER_SLICE: usize = 8;
+/// Segments of a table (some 450 entries each) that are freed at once. A turn frees one slice, so that more goes than clients can
+/// store in a turn, and nobody notices it.
+const SEGMENTS_PER_SLICE: usize = 2;
 
 /// Tables that nobody reads any more.
 #[derive(Default)]
@@ -32,8 +33,8 @@ impl Garbage {
         self.entries.is_empty() && self.versions.is_empty()
     }
 
-    /// Frees a slice; whether there is more.
-    pub(super) fn free_some(&mut self) -> bool {
+    /// Frees a slice.
+    pub(super) fn free_some(&mut self) {
         if let Some(table) = self.entries.last_mut() {
             if !table.free_some(SEGMENTS_PER_SLICE) {
                 self.entries.pop();
@@ -43,6 +44,5 @@ impl Garbage {
         {
             self.versions.pop();
         }
-        !self.is_empty()
     }
 }

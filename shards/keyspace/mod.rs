@@ -34,5 +34,5 @@ pub use large::LargeString;
 pub use pins::WalkPosition;
 pub use table::{Keyed, SCAN_POSITIONS, SCAN_SHIFT, Table, hash_key};
 pub use text::Text;
-pub use value::{ColdRange, Segments, StringBytes, Value, canonical_integer};
+pub use value::{ColdRange, STRING_BYTES_MAX, Segments, StringBytes, Value, canonical_integer};
 pub use versions::Version;

@@ -7,6 +7,10 @@ use bytes::Bytes;
 use std::ops::{Deref, Range};
 use std::rc::Rc;
 
+/// The longest string that `proto-max-bulk-len` may allow, in bytes: what is brought in from disk at once, and with what a tick has gathered
+/// before fits into one record.
+pub const STRING_BYTES_MAX: usize = 1 << 30;
+
 /// A value in 24 bytes.
 #[derive(Clone, Debug)]
 pub enum Value {
@@ -158,6 +162,20 @@ impl Value {
             StringBytes::Digits(digits) => StringBytes::Digits(digits.part(part)),
             StringBytes::Shared(bytes) => StringBytes::Shared(bytes.slice(part)),
         })
+    }
+
+    /// The bytes of a string that is in memory alone, without a copy where that can be.
+    ///
+    /// # Panics
+    /// If it is a large string: that shares its bytes.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        match self {
+            Value::Int(number) => Bytes::copy_from_slice(&StringBytes::Digits(DigitBuffer::new(number))),
+            Value::Inline { len, data } => Bytes::copy_from_slice(&data[..usize::from(len)]),
+            Value::Heap(bytes) => Bytes::from(bytes),
+            Value::Buffer(bytes) => Bytes::from(*bytes),
+            Value::Large(string) => panic!("{string:?} shares its bytes"),
+        }
     }
 
     /// The buffer of a string that was written to in place.

@@ -9,6 +9,7 @@ mod places;
 mod record;
 mod recovered;
 mod recovery;
+mod references;
 mod remains;
 mod segments;
 mod start;
@@ -39,6 +40,7 @@ pub use recovered::{
     ByteRange, HardStateRecord, LogEvent, Recovered, RecoveryError, ResumePoint, SegmentStart, SegmentSummary,
 };
 pub use recovery::recover;
+pub use references::{DamagedValue, check_references};
 pub use segments::{CheckpointReferences, Disposable, SegmentRole, SegmentTable};
 pub use start::{DurableEnd, LogStart};
 pub use usage::{SegmentHold, SegmentUse};

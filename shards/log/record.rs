@@ -200,15 +200,31 @@ impl RecordHeader {
     /// # Errors
     /// What is wrong with these bytes.
     pub fn read(identity: LogIdentity, segment: SegmentId, bytes: &[u8], offset: u64) -> Result<Self, RecordFault> {
-        let from = usize::try_from(offset).map_err(|_| RecordFault::NoRoom)?;
-        Self::decode(identity, segment, bytes.get(from..).ok_or(RecordFault::NoRoom)?, offset)
+        Self::decode(identity, segment, from(bytes, offset)?, offset)
+    }
+
+    /// Reads the header at `offset` of a file that may have been another segment when it was written.
+    ///
+    /// # Errors
+    /// What is wrong with these bytes.
+    pub(super) fn read_misplaced(identity: LogIdentity, bytes: &[u8], offset: u64) -> Result<Self, RecordFault> {
+        Self::decode_expecting(identity, None, from(bytes, offset)?, offset)
     }
 
     /// [`Self::read`] from the segment's bytes from `offset` on.
     ///
     /// # Errors
-    /// What keeps it from being one.
+    /// What is wrong with these bytes.
     pub fn decode(identity: LogIdentity, segment: SegmentId, raw: &[u8], offset: u64) -> Result<Self, RecordFault> {
+        Self::decode_expecting(identity, Some(segment), raw, offset)
+    }
+
+    fn decode_expecting(
+        identity: LogIdentity,
+        segment: Option<SegmentId>,
+        raw: &[u8],
+        offset: u64,
+    ) -> Result<Self, RecordFault> {
         let header: Self = bytemuck::pod_read_unaligned(raw.get(..HEADER_BYTES).ok_or(RecordFault::NoRoom)?);
         if header.magic.to_le_bytes() != Self::MAGIC_AND_VERSION {
             return Err(match header.magic.to_le_bytes() {
@@ -219,7 +235,7 @@ impl RecordHeader {
         }
         let place = [
             ("shard", u64::from(identity.shard.0), u64::from(header.shard)),
-            ("segment", segment.0, header.segment),
+            ("segment", segment.map_or(header.segment, |segment| segment.0), header.segment),
             ("offset", offset, header.offset),
         ];
         for (field, expected, found) in place {
@@ -243,10 +259,10 @@ impl RecordHeader {
     /// # Errors
     /// The segment ends before the body does, or the body's checksum does not hold.
     pub fn body<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8], RecordFault> {
-        let from = self.offset as usize + HEADER_BYTES;
-        let room = bytes.len().saturating_sub(from) as u64;
+        let start = self.offset as usize + HEADER_BYTES;
+        let room = bytes.len().saturating_sub(start) as u64;
         let body = bytes
-            .get(from..from + self.body_bytes as usize)
+            .get(start..start + self.body_bytes as usize)
             .ok_or(RecordFault::BodyLength { bytes: u64::from(self.body_bytes), room })?;
         self.check_body(body)?;
         Ok(body)
@@ -357,6 +373,11 @@ pub struct RecordView<'a> {
     pub header: RecordHeader,
     /// Its body, in the segment's bytes.
     pub body: &'a [u8],
+}
+
+/// A segment's bytes from `offset` on.
+fn from(bytes: &[u8], offset: u64) -> Result<&[u8], RecordFault> {
+    usize::try_from(offset).ok().and_then(|from| bytes.get(from..)).ok_or(RecordFault::NoRoom)
 }
 
 /// The bytes that a record with such a body takes: header, body, and zeros to the next record's place.

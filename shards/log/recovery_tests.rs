@@ -520,3 +520,19 @@ fn a_later_record_of_a_torn_write_at_a_block_boundary_is_no_broken_chain() {
     disk.segments.get_mut(&write.segment).unwrap()[write.offset as usize..][..SECTOR].fill(0);
     assert_eq!(disk.restart().unwrap().1.last_index, LogIndex(1));
 }
+
+#[test]
+fn the_last_segment_under_another_name_is_missed() {
+    let log = SmallLog::new();
+    for name in [3, 900] {
+        let mut bytes = log.bytes();
+        let last = bytes.remove(&SegmentId(2)).unwrap();
+        bytes.insert(SegmentId(name), last);
+        let corruption = recover_bytes(&bytes, &log.disk.start).unwrap_err();
+        let evidence = corruption.evidence.expect("what the file holds says so");
+        assert_eq!((evidence.segment, evidence.offset), (SegmentId(name), 0));
+    }
+    let mut twice = log.bytes();
+    twice.insert(SegmentId(900), twice[&SegmentId(2)].clone());
+    assert_eq!(recover_bytes(&twice, &log.disk.start).unwrap().1.last_index, LogIndex(7), "a copy proves nothing");
+}

@@ -2,7 +2,8 @@
 //! be zeroed, those of a later write prove that the end is no end but damage.
 //!
 //! Only one write is in flight per log. So the header of any write after the torn one, even with its body missing, proves that the torn one
-//! had been durable; and so does a durable mark above the last index that was found.
+//! had been durable; and so does a durable mark above the last index that was found. So does a header of that write or a later one that says that it
+//! was written to another segment: its file was given another name since, which only old files are.
 
 use super::fault::Evidence;
 use super::record::{BLOCK_BYTES_MAX, LogIdentity, RECORD_ALIGNMENT_BYTES, RecordHeader};
@@ -52,11 +53,11 @@ impl Remains {
             if torn_end.is_none() && damaged_header(identity, segment, bytes, from) {
                 torn_end = Some((from + 1).next_multiple_of(u64::from(BLOCK_BYTES_MAX)));
             }
-            for header in headers(identity, segment, bytes, from) {
+            for header in headers(identity, bytes, from) {
                 if header.write_number() < expected.write {
                     continue;
                 }
-                if !expected.allows(&header) {
+                if header.body_position().segment != segment || !expected.allows(&header) {
                     remains.evidence = Some(Evidence {
                         segment,
                         offset: header.offset(),
@@ -83,14 +84,9 @@ fn damaged_header(identity: LogIdentity, segment: SegmentId, bytes: &[u8], offse
     matches!(RecordHeader::read(identity, segment, bytes, offset), Err(super::fault::RecordFault::HeaderCrc { .. }))
 }
 
-/// All headers of this log from here on, at any place where one can begin. Bodies are not looked at, so the cost is one pass over the bytes,
+/// All headers of this log from here on, at any place where one can begin, whatever segment they say that they are in. Bodies are not looked at, so the cost is one pass over the bytes,
 /// whatever they hold.
-fn headers<'a>(
-    identity: LogIdentity,
-    segment: SegmentId,
-    bytes: &'a [u8],
-    from: u64,
-) -> impl Iterator<Item = RecordHeader> + 'a {
+fn headers<'a>(identity: LogIdentity, bytes: &'a [u8], from: u64) -> impl Iterator<Item = RecordHeader> + 'a {
     let from = (from.next_multiple_of(RECORD_ALIGNMENT_BYTES) as usize).min(bytes.len());
     let magic = RecordHeader::MAGIC_AND_VERSION;
     bytes[from..]
@@ -99,6 +95,6 @@ fn headers<'a>(
         .filter(move |(_, word)| word[..4] == magic)
         .filter_map(move |(at, _)| {
             let offset = from as u64 + at as u64 * RECORD_ALIGNMENT_BYTES;
-            RecordHeader::read(identity, segment, bytes, offset).ok()
+            RecordHeader::read_misplaced(identity, bytes, offset).ok()
         })
 }

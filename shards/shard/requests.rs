@@ -5,7 +5,7 @@ use crate::keyspace::{ColdRange, DatabaseIndex, Segments};
 use crate::port::{ExecItem, Gate, Outcome, Outputs, Request, WatchedKey};
 use crate::reply::ReplySink;
 use crate::script::{NO_SCRIPT, Script, ScriptEnd};
-use crate::shortage::Shortage;
+use crate::shortage::{Shortage, overfills};
 use crate::transaction::{Dropped, Host, run_exec};
 
 use super::Shard;
@@ -36,7 +36,7 @@ impl Shard {
                 }
             };
         }
-        if let Some(text) = self.refusal(command) {
+        if let Some(text) = self.refusal(command, arguments.list()) {
             reply.error(text);
             return Outcome::Done(Gate::OPEN);
         }
@@ -130,11 +130,12 @@ impl Shard {
 
     /// Why a command may not run now; nothing of it happens then.
     #[inline]
-    pub(crate) fn refusal(&self, command: &Command) -> Option<&'static str> {
+    pub(crate) fn refusal(&self, command: &Command, arguments: &[&[u8]]) -> Option<&'static str> {
         if self.hands_over(command) {
             return Some(HANDS_OVER);
         }
-        self.shortage().refusal(command, false)
+        let refusal = self.shortage().refusal(command, false);
+        refusal.or_else(|| overfills(self.keyspace.body_bytes(), command, arguments))
     }
 
     #[inline]

@@ -21,11 +21,11 @@ pub(crate) fn run_exec(
         match item {
             ExecItem::Reply(bytes) => reply.encoded(bytes),
             ExecItem::Run { command, db, arguments } => {
-                if let Some(text) = shard.refusal(command) {
+                let list: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+                if let Some(text) = shard.refusal(command, &list) {
                     reply.error(text);
                     continue;
                 }
-                let list: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
                 match shard.run_handler(command, *db, Arguments::new(&list), reply, segments) {
                     Ok(()) => {}
                     Err(Failure::Cold(range)) => return Err(range),

@@ -9,7 +9,7 @@ use crate::keyspace::{ColdRange, DatabaseIndex, Keyspace, Segments};
 use crate::reply::{Protocol, ReplySink};
 use crate::script::{CallEnd, LogLevel, ScriptFlags, ScriptHost};
 use crate::shard::ShardConfig;
-use crate::shortage::Shortage;
+use crate::shortage::{Shortage, overfills};
 use crate::slots::shard_of;
 
 /// Why a run was dropped.
@@ -57,7 +57,8 @@ impl Host<'_> {
         if self.read_only && command.is(flag::WRITE) {
             return Err("ERR Write commands are not allowed from read-only scripts.");
         }
-        match self.shortage.refusal(command, self.allow_oom) {
+        let refusal = self.shortage.refusal(command, self.allow_oom);
+        match refusal.or_else(|| overfills(self.keyspace.body_bytes(), command, arguments)) {
             Some(text) => Err(text),
             None => Ok(command),
         }

@@ -6,6 +6,7 @@ use super::kind::Kind::{
     ReplicaOf, Save, ShardCount, ShardPorts, Text, YesNo,
 };
 use super::kind::{memory, memory_or_percent, number, octal};
+use ringkeep_shards::keyspace::STRING_BYTES_MAX;
 
 /// What becomes of a setting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -200,7 +201,7 @@ pub static SETTINGS: &[Setting] = &[
     honoured("pidfile", Text, "").at_start_only(),
     honoured("port", number(0, 65_535), "6379").at_start_here(),
     honoured("protected-mode", YesNo, "yes"),
-    honoured("proto-max-bulk-len", memory(1_048_576, LONG_MAX), "512mb"),
+    honoured("proto-max-bulk-len", memory(1_048_576, STRING_BYTES_MAX as i128), "512mb"),
     honoured("requirepass", Text, "").secret(),
     honoured("slowlog-log-slower-than", number(-1, LONG_MAX), "10000"),
     honoured("slowlog-max-len", number(0, LONG_MAX), "128"),

@@ -1,8 +1,10 @@
-//! A shard's segments while it runs: each one mapped, log segments open for direct writes.
+//! A shard's segments while it runs: each one mapped, those of the log that are written, or will be, open for direct writes.
+//!
+//! What the log has passed is closed: the limit of open files is not to bound how much a shard may hold.
 
 use crate::runtime::map::SegmentMap;
 use crate::runtime::segment_files::SegmentFiles;
-use crate::runtime::segment_lock::open_locked;
+use crate::runtime::segment_lock::{open_locked, wait_for_writes};
 use ringkeep_shards::FoundFile;
 use ringkeep_shards::ids::SegmentId;
 use ringkeep_shards::keyspace::{ColdRange, Segments};
@@ -17,7 +19,7 @@ use std::sync::Arc;
 pub struct OpenSegment {
     /// What it is for.
     pub role: SegmentRole,
-    /// For direct writes; checkpoints are not written to any more.
+    /// For direct writes; checkpoints, and segments that the log has passed, are not written to any more.
     pub file: Option<Rc<File>>,
     /// For reads.
     pub map: Arc<SegmentMap>,
@@ -27,6 +29,8 @@ pub struct OpenSegment {
 pub struct ShardFiles {
     files: SegmentFiles,
     segments: BTreeMap<SegmentId, OpenSegment>,
+    /// The log is written here or in a later segment.
+    written: SegmentId,
 }
 
 /// A segment that was made in the background.
@@ -42,7 +46,8 @@ pub struct NewSegment {
 }
 
 impl ShardFiles {
-    /// Opens every file of a shard's directory; what was being made when the server stopped is removed.
+    /// Maps every file of a shard's directory, once the writes of a server that is gone have ended; what was being made when it stopped is
+    /// removed. [`ShardFiles::open_for_writes`] is yet to be called.
     ///
     /// # Errors
     /// What the file system says.
@@ -50,14 +55,38 @@ impl ShardFiles {
         files.remove_unfinished()?;
         let mut segments = BTreeMap::new();
         for file in files.list()? {
+            if file.role == SegmentRole::Log {
+                wait_for_writes(&files.path(file.segment, file.role))?;
+            }
             let map = Arc::new(files.map(file.segment, file.role)?);
-            let open = match file.role {
-                SegmentRole::Log => Some(Rc::new(open_locked(&files, file.segment)?)),
-                SegmentRole::Checkpoint => None,
-            };
-            segments.insert(file.segment, OpenSegment { role: file.role, file: open, map });
+            segments.insert(file.segment, OpenSegment { role: file.role, file: None, map });
         }
-        Ok(ShardFiles { files, segments })
+        Ok(ShardFiles { files, segments, written: SegmentId(0) })
+    }
+
+    /// Opens the log's segments from this one on: recovery has found that the log goes on there.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn open_for_writes(&mut self, from: SegmentId) -> io::Result<()> {
+        self.written = from;
+        for (&segment, open) in self.segments.range_mut(from..) {
+            if open.role == SegmentRole::Log {
+                open.file = Some(Rc::new(open_locked(&self.files, segment)?));
+            }
+        }
+        Ok(())
+    }
+
+    /// The log writes to this segment now. Its writes to those before are done: they are closed.
+    #[inline]
+    pub fn writes_to(&mut self, segment: SegmentId) {
+        if segment != self.written {
+            for (_, open) in self.segments.range_mut(self.written..segment) {
+                open.file = None;
+            }
+            self.written = segment;
+        }
     }
 
     /// Where they are.
@@ -117,5 +146,37 @@ impl Segments for Unhurried<'_> {
         let map = &self.0.segments.get(&range.segment)?.map;
         let start = range.offset as usize;
         map.get(start..start + range.len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::directory::tests::Scratch;
+    use crate::runtime::disk::Disk;
+
+    #[test]
+    fn what_the_log_has_passed_is_closed_and_stays_closed_after_a_restart() {
+        let scratch = Scratch::new("passed");
+        let disk = Disk::probe(scratch.path()).unwrap();
+        let files = SegmentFiles::open(&scratch.path().join("shard-0000"), disk).unwrap();
+        for id in 1..=5 {
+            files.begin(SegmentId(id), SegmentRole::Log, 8192).unwrap().finish().unwrap();
+        }
+        let open = |files: &ShardFiles| -> Vec<u64> {
+            let open = files.segments.iter().filter(|(_, open)| open.file.is_some());
+            open.map(|(segment, _)| segment.0).collect()
+        };
+        let mut shard = ShardFiles::open(files.clone()).unwrap();
+        shard.open_for_writes(SegmentId(2)).unwrap();
+        assert_eq!(open(&shard), [2, 3, 4, 5]);
+        shard.writes_to(SegmentId(2));
+        shard.writes_to(SegmentId(4));
+        assert_eq!(open(&shard), [4, 5]);
+        assert_eq!(shard.found().len(), 5, "all can be read");
+        drop(shard);
+        let mut shard = ShardFiles::open(files).unwrap();
+        shard.open_for_writes(SegmentId(4)).unwrap();
+        assert_eq!(open(&shard), [4, 5]);
     }
 }

@@ -11,7 +11,6 @@ use crate::log_line;
 use crate::runtime::background;
 use crate::runtime::clock::Clock;
 use crate::runtime::connection::{BufferPool, Connection, Connections};
-use crate::runtime::files::ShardFiles;
 use crate::runtime::map::SegmentMap;
 use crate::runtime::mesh::Mesh;
 use crate::runtime::ring::{ColdRing, Completion, ListenerId, Ring, Sleep, SocketId};
@@ -435,7 +434,7 @@ impl Reactor {
         for (place, mut write) in self.engine.writes.drain(..) {
             let file = self.engine.shards[place].files.segment(write.segment).expect("the log writes to its segments");
             let buffer = std::mem::take(&mut write.buffer);
-            let file = file.file.as_ref().expect("the log writes to log segments");
+            let file = file.file.as_ref().expect("what the log writes to is open");
             self.ring.write_log(file, write.offset, buffer, place as u64);
             self.writing[place] = Some((write, self.clock.now_us()));
         }
@@ -444,9 +443,7 @@ impl Reactor {
             let request = background::Request { place, files, work };
             self.background_requests.send(request).expect("the background runs as long as its cores");
         }
-        for (place, range, number) in self.engine.populate.drain(..) {
-            let files: &ShardFiles = &self.engine.shards[place].files;
-            let map = files.segment(range.segment).expect("values refer to segments that are there").map.clone();
+        for (map, range, number) in self.engine.populate.drain(..) {
             let start = range.offset as usize;
             self.cold.populate(MapRef(map), start..start + range.len, number);
         }

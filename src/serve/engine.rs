@@ -6,6 +6,7 @@ use crate::observe::CallEnd;
 use crate::resp::WireReply;
 use crate::route::{Gate, SlotMap};
 use crate::runtime::background::Chore;
+use crate::runtime::map::SegmentMap;
 use crate::runtime::ring::SocketId;
 use crate::serve::client::{ClientState, Finish};
 use crate::serve::housekeeping::Save;
@@ -25,6 +26,7 @@ use ringkeep_shards::reply::ReplySink;
 use ringkeep_shards::slots::slot_of;
 use slab::Slab;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Ranges that are brought in for the checkpoint of a shard are numbered by its place, from here on.
 pub(super) const FOR_CHECKPOINTS: u64 = 1 << 62;
@@ -61,8 +63,9 @@ pub struct Engine {
     pub node: NodeState,
     /// Log writes to be made, with the shard's place.
     pub writes: Vec<(usize, LogWrite)>,
-    /// Ranges to be brought in: the shard's place, the range, the number to call [`Engine::populated`] with.
-    pub populate: Vec<(usize, ColdRange, u64)>,
+    /// Ranges to be brought in: of which map, the range, the number to call [`Engine::populated`] with. A checkpoint that is
+    /// published in the same turn may let go of the segment, so the map is taken along.
+    pub populate: Vec<(Arc<SegmentMap>, ColdRange, u64)>,
     /// Work for the background: the shard's place, what it wants.
     pub background: Vec<(usize, Chore)>,
     /// Jobs that wait for a cold range.

@@ -67,14 +67,14 @@ impl Engine {
             local.files.remove(segment);
             self.background.push((place, Chore::Remove(segment, role)));
         }
-        for order in self.outputs.checkpoint.drain(..) {
+        for order in std::mem::take(&mut self.outputs.checkpoint) {
             let work = match order {
                 CheckpointOrder::Begin { segment } => Chore::BeginCheckpoint(segment),
                 CheckpointOrder::Write { chunk } => Chore::WriteCheckpoint(chunk),
                 CheckpointOrder::Publish { segment } => Chore::PublishCheckpoint(segment),
                 CheckpointOrder::Drop { .. } => Chore::DropCheckpoint,
                 CheckpointOrder::BringIn { range } => {
-                    self.populate.push((place, range, FOR_CHECKPOINTS + place as u64));
+                    self.bring_in(place, range, FOR_CHECKPOINTS + place as u64);
                     continue;
                 }
             };

@@ -137,7 +137,14 @@ impl Engine {
 
     pub(super) fn park(&mut self, ticket: Ticket, place: usize, job: Job, range: ColdRange) {
         let number = self.cold.insert((ticket, place, job));
-        self.populate.push((place, range, number as u64));
+        self.bring_in(place, range, number as u64);
+    }
+
+    /// Asks for a range of a shard's segments; [`Engine::populated`] is called with the number when it is in memory.
+    pub(super) fn bring_in(&mut self, place: usize, range: ColdRange, number: u64) {
+        let segment = self.shards[place].files.segment(range.segment);
+        let map = segment.expect("values refer to segments that are there").map.clone();
+        self.populate.push((map, range, number));
     }
 
     /// A cold range was brought in: the job that waits for it goes on.
@@ -155,5 +162,32 @@ impl Engine {
     /// Jobs that wait for the disk.
     pub fn cold_waiting(&self) -> usize {
         self.cold.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::testing::TestNode;
+    use crate::runtime::files::NewSegment;
+    use crate::runtime::segment_lock::open_locked;
+    use ringkeep_shards::ids::SegmentId;
+    use ringkeep_shards::log::SegmentRole;
+
+    /// A value is asked for, and in the same turn a checkpoint is published that has taken it along: its segment goes.
+    #[test]
+    fn a_range_can_be_brought_in_although_its_segment_went_in_the_same_turn() {
+        let mut node = TestNode::new(1);
+        let engine = &mut node.engines[0];
+        let segment = SegmentId(77);
+        let files = engine.shards[0].files.directory().clone();
+        files.begin(segment, SegmentRole::Log, 8192).unwrap().finish().unwrap();
+        let file = open_locked(&files, segment).unwrap();
+        let map = files.map(segment, SegmentRole::Log).unwrap();
+        engine.shards[0].files.add(NewSegment { segment, bytes: 8192, file, map });
+        engine.bring_in(0, ColdRange { segment, offset: 4096, len: 100 }, 5);
+        engine.shards[0].files.remove(segment);
+        let (map, range, number) = engine.populate.pop().expect("it was asked for");
+        assert_eq!((map.len(), range.offset, number), (8192, 4096, 5));
     }
 }

@@ -28,13 +28,14 @@ impl Engine {
 
     pub(super) fn perform(&mut self, place: usize) {
         if let Some(write) = self.outputs.write.take() {
+            self.shards[place].files.writes_to(write.segment);
             self.writes.push((place, write));
         }
         if self.outputs.wants_housekeeping() {
             self.keep_house(place);
         }
         if let Some(range) = self.outputs.cold_entry.take() {
-            self.populate.push((place, range, FOR_ENTRIES + place as u64));
+            self.bring_in(place, range, FOR_ENTRIES + place as u64);
         }
         if let Some(lost) = self.outputs.lost.take() {
             self.take_back(place, lost);
