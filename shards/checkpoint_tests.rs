@@ -5,8 +5,9 @@ use crate::command::{Arguments, find};
 use crate::ids::{SegmentId, ShardId};
 use crate::keyspace::{ColdRange, DATABASES_MAX, Segments};
 use crate::log::{LogConfig, LogIdentity, LogWrite, SegmentRole};
+use crate::lost::REFUSED;
 use crate::open::{FoundFile, OpenConfig, OpenError, Opened, open_lone};
-use crate::port::{CheckpointOrder, Input, Now, Outcome, Outputs, Request};
+use crate::port::{CheckpointOrder, Gate, Input, Now, Outcome, Outputs, Request};
 use crate::reply::Protocol;
 use crate::script::ScriptLimits;
 use crate::shard::{Shard, ShardConfig};
@@ -483,4 +484,25 @@ fn a_value_that_only_the_checkpoint_refers_to_is_checked_before_anybody_is_serve
     without.files.remove(&first);
     let refused = Machine::open(&without).err().expect("a missing segment").to_string();
     assert!(refused.contains("segment 1 offset") && refused.contains("the file is missing"), "{refused}");
+}
+
+#[test]
+fn a_write_that_the_disk_has_no_place_for_is_taken_back_and_the_log_goes_on() {
+    let mut machine = Machine::start(Disk::default(), 1_000_000);
+    machine.command(&["set", "k", "before"]);
+    machine.settle();
+    machine.step(Input::DiskFree(3 << 20));
+    assert_eq!(machine.command(&["set", "k", &"x".repeat(4 << 20)]), "OK");
+    let lost = machine.outputs.lost.take().expect("it has no place");
+    assert_eq!(lost.fate(Gate { fence: 0, ..lost.last }).error(), Some(REFUSED));
+    assert_eq!(machine.command(&["get", "k"]), "\"before\"");
+    machine.command(&["set", "k", "after"]);
+    machine.settle();
+    machine.step(Input::DiskFree(30 << 20));
+    machine.command(&["set", "long", &"x".repeat(4 << 20)]);
+    machine.settle();
+    assert!(machine.outputs.lost.is_none());
+    let machine = machine.restart();
+    let lengths: Vec<usize> = machine.contents().values().map(|(value, _)| value.len()).collect();
+    assert_eq!(lengths, [5, 4 << 20]);
 }

@@ -148,6 +148,13 @@ impl Housekeeping {
         self.no_space || self.disk_free_bytes < checkpoint_bytes + self.config.segment_bytes
     }
 
+    /// Whether the disk has a place for so many bytes that are to be proposed. Once they are, the log can do nothing but wait for it, and
+    /// no checkpoint can make room. What an ordinary segment holds has its room kept.
+    pub(crate) fn has_place_for(&self, bytes: u64, keyspace: &Keyspace) -> bool {
+        let bytes = bytes + LOG_KEPT_BYTES_MIN;
+        bytes <= self.config.segment_bytes || self.disk_free_bytes >= bytes + checkpoint_bytes(keyspace)
+    }
+
     /// Whether the next segment could not be made.
     #[inline]
     pub(crate) fn has_no_space(&self) -> bool {

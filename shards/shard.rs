@@ -345,7 +345,13 @@ impl Shard {
     /// Proposes the gathered batch, as the leader of the term that its effects were computed in.
     fn propose(&mut self, segments: &dyn Segments, outputs: &mut Outputs) {
         let Some(term) = self.serving else { return };
+        let waiting_bytes: usize = self.group.records().iter().map(|record| record.body.len()).sum();
+        let bytes = (waiting_bytes + self.keyspace.body_bytes()) as u64;
+        let has_place = self.housekeeping.has_place_for(bytes, &self.keyspace);
         let Some(closed) = self.keyspace.close_batch() else { return };
+        if !has_place {
+            return self.take_back(closed.batch, outputs);
+        }
         match self.group.propose(term, closed.body) {
             Ok(index) => {
                 self.stats.group_entries += 1;

@@ -32,11 +32,11 @@ impl Shortage {
     }
 }
 
-/// Bytes that the effects of one tick hold at most, before a command that stores another string of its own making (BITOP): together
-/// they are one entry, which is one record of the log.
-const ENTRY_BYTES_MAX: usize = 7 << 28;
+/// Bytes that the effects of one tick hold at most, a command's arguments included, before it stores a string of its own making (BITOP)
+/// and what frames its effects: all of a tick is one entry, which is one record of the log.
+const ENTRY_BYTES_MAX: usize = RECORD_BODY_BYTES_MAX - STRING_BYTES_MAX - (64 << 20);
 
-const _: () = assert!(ENTRY_BYTES_MAX + STRING_BYTES_MAX < RECORD_BODY_BYTES_MAX);
+const _: () = assert!(ENTRY_BYTES_MAX > STRING_BYTES_MAX + (1 << 20), "a string of any length can be stored");
 
 /// Why a command may not join what the tick has gathered so far, in bytes: nothing of it happens then. In a script and in EXEC all
 /// commands are of one tick.

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 /// The longest string that `proto-max-bulk-len` may allow, in bytes: what is brought in from disk at once, and with what a tick has gathered
 /// before fits into one record.
-pub const STRING_BYTES_MAX: usize = 1 << 30;
+pub const STRING_BYTES_MAX: usize = 768 << 20;
 
 /// A value in 24 bytes.
 #[derive(Clone, Debug)]

@@ -19,8 +19,9 @@ pub const BLOCK_BYTES_MIN: u32 = 512;
 /// The largest logical block that the log writes with.
 pub const BLOCK_BYTES_MAX: u32 = 4096;
 
-/// The largest body. It leaves room for a write's other records, so that a write's length always fits its 32-bit field.
-pub const RECORD_BODY_BYTES_MAX: usize = 3 << 30;
+/// The largest body. The kernel writes just below 2 GiB at once, and one write is one operation: this leaves room for a write's other
+/// records.
+pub const RECORD_BODY_BYTES_MAX: usize = (2 << 30) - (1 << 20);
 
 const MAGIC: [u8; 3] = *b"RKL";
 const FORMAT_VERSION: u8 = 1;
