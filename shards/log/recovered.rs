@@ -107,7 +107,7 @@ pub struct SegmentSummary {
     pub used_bytes: u64,
     /// How many records count.
     pub records: u64,
-    /// The lowest and highest index of its entries, replaced ones included.
+    /// The lowest and highest index of its entries, replaced ones included, void ones not.
     pub entries: Option<(LogIndex, LogIndex)>,
 }
 

@@ -217,8 +217,10 @@ impl<'a> Reader<'a> {
         summary.used_bytes = self.resume.offset;
         if header.kind() == RecordKind::Entry {
             self.entries += 1;
-            let (low, high) = summary.entries.unwrap_or((header.index(), header.index()));
-            summary.entries = Some((low.min(header.index()), high.max(header.index())));
+            if !void {
+                let (low, high) = summary.entries.unwrap_or((header.index(), header.index()));
+                summary.entries = Some((low.min(header.index()), high.max(header.index())));
+            }
         }
         Ok(())
     }

@@ -147,7 +147,9 @@ impl SegmentTable {
     /// # Panics
     /// Before the first write of the log: there is no entry to make a checkpoint of.
     pub fn log_start(&self, index: LogIndex, term: Term, durable: DurableEnd) -> LogStart {
-        let mut used = self.segments.values().filter_map(|known| Some((known.start?, known.entries)));
+        // Not before the newest checkpoint's: what lies there may be let go of already.
+        let from = self.published.map_or(SegmentId(0), |published| published.start.segment);
+        let mut used = self.segments.range(from..).filter_map(|(_, known)| Some((known.start?, known.entries)));
         // The first that holds an entry beyond the checkpoint. Else the newest: what follows goes there or behind it.
         let beyond = used.clone().find(|(_, entries)| entries.is_some_and(|(_, high)| high > index));
         let (start, _) = beyond.or_else(|| used.next_back()).expect("a log with at least one write");
@@ -170,7 +172,11 @@ impl SegmentTable {
         for (id, bytes) in references {
             self.known_mut(*id).checkpoint_bytes = *bytes;
         }
-        self.void_through = self.void_through.max(start.void_through);
+        if start.void_through > self.void_through {
+            self.void_through = start.void_through;
+            // No entry that was written before counts any more.
+            self.segments.values_mut().for_each(|known| known.entries = None);
+        }
         self.published = Some(Published { segment, start });
     }
 
@@ -408,9 +414,25 @@ mod tests {
         append(&mut disk, &mut table, 6, 2);
         append(&mut disk, &mut table, 7, 2);
         let later = table.log_start(LogIndex(6), Term(2), disk.writer.durable_end());
+        assert_eq!(table.segments[&SegmentId(1)].entries, Some((LogIndex(6), LogIndex(7))));
         let (events, recovered) = recover_bytes(&disk.segments, &later).unwrap();
         assert_eq!(replay(&events).0.keys().copied().collect::<Vec<_>>(), [6, 7]);
         assert_eq!(recovered.last_term, Term(2));
+    }
+
+    /// Found by the voters' chaos: entries that a snapshot had voided, with indexes above the snapshot's, made the next checkpoint's log
+    /// begin in a segment that was free to serve again, and did.
+    #[test]
+    fn after_a_snapshot_no_log_begins_in_a_segment_from_before_it() {
+        let (mut disk, mut table) = four_segments();
+        let start = disk.writer.superseding_start(LogIndex(3), Term(2));
+        disk.writer.supersede(&start);
+        let id = table.new_id();
+        table.add(id, SegmentRole::Checkpoint, 4096);
+        table.published(id, start, &CheckpointReferences::new());
+        assert_eq!(ids(&table.disposable(NOBODY)), [1, 2, 3]);
+        let later = table.log_start(LogIndex(4), Term(2), disk.writer.durable_end());
+        assert_eq!(later.segment, SegmentId(4));
     }
 
     #[test]
