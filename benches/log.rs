@@ -1,5 +1,6 @@
 //! The log without a disk: laying out writes, and reading a log back.
 
+use ringkeep_shards::limits::SEGMENT_BYTES_DEFAULT;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -7,8 +8,7 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ringkeep_shards::ids::{LogIndex, SegmentId, ShardId, Term, Timestamp};
 use ringkeep_shards::log::{
-    LogConfig, LogEvent, LogIdentity, LogStart, LogWriter, PendingRecord, RecordKind, ResumePoint,
-    SEGMENT_BYTES_DEFAULT, recover,
+    LogConfig, LogEvent, LogIdentity, LogStart, LogWriter, PendingRecord, RecordKind, ResumePoint, recover,
 };
 
 const IDENTITY: LogIdentity = LogIdentity { shard: ShardId(0), salt: 1 };

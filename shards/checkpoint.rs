@@ -13,19 +13,14 @@ use crate::ids::{Batch, SegmentId, Timestamp};
 use crate::keyspace::{
     ColdRange, DatabaseIndex, Effect, Keyspace, LargeString, Segments, Value, WalkPosition, put_head,
 };
+use crate::limits::{CHECKPOINT_BATCH_BYTES_MAX, CHECKPOINT_PENDING_BYTES_MAX};
 use crate::log::{
-    CHECKPOINT_BATCH_BYTES_MAX, CHECKPOINT_CHUNK_BYTES, CheckpointBase, CheckpointChunk, CheckpointReferences,
-    CheckpointSummary, CheckpointWriter, LogIdentity, LogPosition, LogStart,
+    CheckpointBase, CheckpointChunk, CheckpointReferences, CheckpointSummary, CheckpointWriter, LogIdentity,
+    LogPosition, LogStart,
 };
 use crate::port::CheckpointOrder;
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
-
-/// Bytes that the walk may be ahead of the disk. A chunk is handed out once its records are laid out: the record that is gathered comes
-/// on top of it.
-const PENDING_BYTES_MAX: usize = 2 * CHECKPOINT_CHUNK_BYTES;
-
-const _: () = assert!(PENDING_BYTES_MAX >= CHECKPOINT_CHUNK_BYTES + CHECKPOINT_BATCH_BYTES_MAX);
 
 /// A checkpoint in the making.
 pub(crate) struct CheckpointRun {
@@ -122,7 +117,7 @@ impl CheckpointRun {
     /// Whether [`CheckpointRun::advance`] has something to walk over now.
     pub(crate) fn can_walk(&self) -> bool {
         let more = self.place.is_some() || !self.to_take.is_empty();
-        more && self.cold.is_none() && self.writer.pending_bytes() < PENDING_BYTES_MAX
+        more && self.cold.is_none() && self.writer.pending_bytes() < CHECKPOINT_PENDING_BYTES_MAX
     }
 
     /// Walks a slice, if there is room for it; hands out a chunk, or the order to publish.
@@ -293,7 +288,9 @@ mod tests {
         let (mut file, mut orders, mut turn) = (Vec::new(), Vec::new(), 0u8);
         while !run.publishing {
             run.advance(&mut keyspace, &NoSegments, Batch(1), &mut orders);
-            assert!(run.writer.pending_bytes() < PENDING_BYTES_MAX + long.len() + CHECKPOINT_BATCH_BYTES_MAX);
+            assert!(
+                run.writer.pending_bytes() < CHECKPOINT_PENDING_BYTES_MAX + long.len() + CHECKPOINT_BATCH_BYTES_MAX
+            );
             for order in orders.drain(..) {
                 if let CheckpointOrder::Write { chunk, .. } = order {
                     file.extend_from_slice(&chunk.buffer);

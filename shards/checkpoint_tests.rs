@@ -3,7 +3,8 @@
 use crate::command::testing::Recorder;
 use crate::command::{Arguments, find};
 use crate::ids::{SegmentId, ShardId};
-use crate::keyspace::{ColdRange, DATABASES_MAX, Segments};
+use crate::keyspace::{ColdRange, Segments};
+use crate::limits::DATABASES_MAX;
 use crate::log::{LogConfig, LogIdentity, LogWrite, SegmentRole};
 use crate::lost::REFUSED;
 use crate::open::{FoundFile, OpenConfig, OpenError, Opened, open_lone};

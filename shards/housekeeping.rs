@@ -3,13 +3,10 @@
 use crate::checkpoint::{CheckpointBegin, CheckpointRun};
 use crate::ids::{Batch, LogIndex, SegmentId, Term};
 use crate::keyspace::{Keyspace, Segments};
+use crate::limits::{LAG_SEGMENTS_MAX, SPARE_SEGMENTS_MAX};
 use crate::log::{CheckpointChunk, LogIdentity, LogWriter};
 use crate::port::{Outputs, SegmentWanted, ShardStats};
 
-/// Free segments that are kept to be used again, rather than removed.
-const SPARE_SEGMENTS_MAX: usize = 4;
-/// Segments that are kept for members of the group that lag.
-const LAG_SEGMENTS_MAX: usize = 8;
 /// This part of a segment is kept for what is on its way when the disk is full.
 const LOG_KEPT_PART: u64 = 4;
 /// And this much of it in any case, in bytes.
@@ -199,7 +196,7 @@ impl Housekeeping {
         if grown < GROWTH_SEGMENTS_MIN * self.config.segment_bytes {
             return false;
         }
-        let live = keyspace.memory_bytes() as u64 + keyspace.segments().live_bytes_total();
+        let live = keyspace.unplaced_bytes() as u64 + keyspace.segments().live_bytes_total();
         grown >= live.saturating_mul(u64::from(self.config.growth_percent)) / 100
     }
 
@@ -351,7 +348,7 @@ impl Housekeeping {
 
 /// What the next checkpoint takes on the disk, about: small values, and references to large ones.
 fn checkpoint_bytes(keyspace: &Keyspace) -> u64 {
-    keyspace.memory_bytes() as u64 + CHECKPOINT_BYTES_MIN
+    keyspace.unplaced_bytes() as u64 + CHECKPOINT_BYTES_MIN
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod group;
 mod housekeeping;
 pub mod ids;
 pub mod keyspace;
+pub mod limits;
 pub mod log;
 pub mod lost;
 mod member;

@@ -3,6 +3,7 @@
 use crate::group::{ConfState, Entry, EntryType, Group, GroupStart, HardState, decode_hard_state};
 use crate::ids::{LogIndex, SegmentId, Term};
 use crate::keyspace::{Keyspace, Segments};
+use crate::limits::LOADED_ITEMS_PER_BATCH;
 use crate::log::{
     CheckpointReferences, LogConfig, LogEvent, LogIdentity, LogStart, LogWriter, Recovered, RecoveryError, SegmentRole,
     newest_checkpoint, recover,
@@ -155,9 +156,6 @@ pub(crate) fn go_on(
     (log, ShardStart { identity: open.identity, applied, log_bytes })
 }
 
-/// Items of a checkpoint that are taken in before their inverses are let go.
-const ITEMS_PER_BATCH: usize = 4096;
-
 /// Fills the keyspace from the newest checkpoint, if there is one, and tells it of all files. Where the log goes on, and what else the
 /// checkpoint says.
 pub(crate) fn load_newest(
@@ -185,7 +183,7 @@ pub(crate) fn load_newest(
             *references.entry(segment).or_default() += bytes;
         }
         taken += 1;
-        if taken % ITEMS_PER_BATCH == 0 {
+        if taken % LOADED_ITEMS_PER_BATCH == 0 {
             keyspace.applied();
         }
     }

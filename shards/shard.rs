@@ -6,6 +6,7 @@ use crate::group::{EntryType, Group, GroupOutputs, Message, MessageType, Refused
 use crate::housekeeping::{Housekeeping, HousekeepingConfig};
 use crate::ids::{Batch, LogIndex, ShardId, Term};
 use crate::keyspace::{Keyspace, LargeString, Segments};
+use crate::limits::{BATCH_BYTES_MAX, EXPIRY_LOOKS_PER_TURN};
 use crate::log::{EntryPlaces, LogIdentity, LogPosition, LogWrite, LogWriter, SegmentRole};
 use crate::lost::Lost;
 use crate::port::{Gate, Input, Now, Outputs, ShardStats};
@@ -18,11 +19,6 @@ mod requests;
 mod snapshots;
 
 use snapshots::Snapshots;
-
-/// Keys that one turn of the expiry cycle looks at. While more are due every turn of the reactor is one.
-const EXPIRY_LOOKS_PER_TURN: usize = 1000;
-/// Bytes of effects that a batch gathers before it is proposed although the log is busy.
-const BATCH_BYTES_MAX: usize = 64 << 20;
 
 /// What a shard is told once, when it is made; [`Shard::configure`] changes the rest.
 #[derive(Clone, Debug)]

@@ -1,8 +1,7 @@
 //! What a shard may be short of, and which commands it refuses then.
 
 use crate::command::{Command, flag};
-use crate::keyspace::STRING_BYTES_MAX;
-use crate::log::RECORD_BODY_BYTES_MAX;
+use crate::limits::ENTRY_BYTES_MAX;
 
 /// What a shard is short of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -31,12 +30,6 @@ impl Shortage {
         (self.memory && !allow_oom && command.is(flag::DENYOOM)).then_some(OUT_OF_MEMORY)
     }
 }
-
-/// Bytes that the effects of one tick hold at most, a command's arguments included, before it stores a string of its own making (BITOP)
-/// and what frames its effects: all of a tick is one entry, which is one record of the log.
-const ENTRY_BYTES_MAX: usize = RECORD_BODY_BYTES_MAX - STRING_BYTES_MAX - (64 << 20);
-
-const _: () = assert!(ENTRY_BYTES_MAX > STRING_BYTES_MAX + (1 << 20), "a string of any length can be stored");
 
 /// Why a command may not join what the tick has gathered so far, in bytes: nothing of it happens then. In a script and in EXEC all
 /// commands are of one tick.

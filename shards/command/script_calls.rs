@@ -2,9 +2,7 @@
 
 use crate::command::command::Command;
 use crate::keyspace::DatabaseIndex;
-
-/// Bytes of calls that are kept for MONITOR until the shell takes them; more are dropped.
-const RECORDED_BYTES_MAX: usize = 16 << 20;
+use crate::limits::RECORDED_BYTES_MAX;
 
 /// How often scripts called one command.
 #[derive(Clone, Copy, Debug)]

@@ -4,11 +4,9 @@ use crate::command::command::{Command, Run, flag};
 use crate::command::table;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::DatabaseIndex;
+use crate::limits::QUEUE_BYTES_MAX;
 use crate::port::WatchedKey;
 use crate::reply::{Protocol, ReplySink};
-
-/// Bytes of commands that one transaction queues at most.
-pub const QUEUE_BYTES_MAX: usize = 1 << 30;
 
 /// Which kind of port a connection came in by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

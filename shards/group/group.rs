@@ -7,24 +7,15 @@
 
 use crate::group::storage::{GroupStorage, Wanted};
 use crate::ids::{LogIndex, SegmentId, Term, Timestamp};
+use crate::limits::{COMMITTED_BYTES_MAX, GROUP_INFLIGHT_MESSAGES_MAX, GROUP_MESSAGE_BYTES_MAX, UNCOMMITTED_BYTES_MAX};
 use crate::log::{EntryPlaces, PendingRecord, RecordKind};
 use bytes::Bytes;
 use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Message, MessageType, Snapshot};
 use raft::{Config, RawNode, ReadOnlyOption, SnapshotStatus, StateRole};
 
-/// Bytes of entries that one append message carries at most.
-const MESSAGE_BYTES_MAX: u64 = 1 << 20;
-/// Bytes of entries that are proposed and not committed at most; beyond it proposals are refused.
-const UNCOMMITTED_BYTES_MAX: u64 = 1 << 30;
-/// Bytes of committed entries that one ready hands out at most.
-const COMMITTED_BYTES_MAX: u64 = 16 << 20;
-/// Append messages on their way to one follower.
-const INFLIGHT_MESSAGES_MAX: usize = 256;
 /// Ticks without a leader before an election, at least; each is [`TICK_MS`].
 const ELECTION_TICKS: usize = 10;
 const HEARTBEAT_TICKS: usize = 2;
-/// Bytes of applied entries that a member keeps in memory for others.
-pub const TAIL_BYTES_DEFAULT: usize = 8 << 20;
 /// Milliseconds of one Raft tick.
 pub const TICK_MS: u64 = 100;
 
@@ -41,7 +32,7 @@ pub struct GroupStart {
     pub applied: (LogIndex, Term),
     /// The entries after it.
     pub entries: Vec<Entry>,
-    /// Bytes of entries kept in memory once they are applied here, [`TAIL_BYTES_DEFAULT`] as a rule: members that lag further make the
+    /// Bytes of entries kept in memory once they are applied here, [`crate::limits::TAIL_BYTES_DEFAULT`] as a rule: members that lag further make the
     /// log be read.
     pub tail_bytes_max: usize,
 }
@@ -94,8 +85,8 @@ impl Group {
             election_tick: ELECTION_TICKS,
             heartbeat_tick: HEARTBEAT_TICKS,
             applied: start.applied.0.0,
-            max_size_per_msg: MESSAGE_BYTES_MAX,
-            max_inflight_msgs: INFLIGHT_MESSAGES_MAX,
+            max_size_per_msg: GROUP_MESSAGE_BYTES_MAX,
+            max_inflight_msgs: GROUP_INFLIGHT_MESSAGES_MAX,
             check_quorum: true,
             pre_vote: true,
             read_only_option: ReadOnlyOption::Safe,

@@ -4,6 +4,6 @@
 mod group;
 mod storage;
 
-pub use group::{Group, GroupOutputs, GroupStart, Refused, TAIL_BYTES_DEFAULT, TICK_MS, decode_hard_state};
+pub use group::{Group, GroupOutputs, GroupStart, Refused, TICK_MS, decode_hard_state};
 pub use raft::eraftpb::{ConfState, Entry, EntryType, HardState, Message, MessageType, Snapshot};
 pub use storage::Wanted;

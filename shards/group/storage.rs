@@ -8,14 +8,12 @@
 //! ```
 
 use crate::ids::{LogIndex, SegmentId};
+use crate::limits::WANTED_ENTRIES_MAX;
 use crate::log::EntryPlaces;
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{Error, GetEntriesContext, RaftState, Result, Storage, StorageError};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-
-/// Requests for entries in the log that wait at the same time; one more is asked again by Raft.
-const WANTED_MAX: usize = 16;
 
 /// Entries that Raft wants and that are in the log only.
 #[derive(Debug)]
@@ -193,7 +191,7 @@ impl GroupStorage {
             return Err(Error::Store(StorageError::Unavailable));
         }
         let mut wanted = self.wanted.borrow_mut();
-        if wanted.len() < WANTED_MAX && wanted.iter().all(|other| other.low.0 != low) {
+        if wanted.len() < WANTED_ENTRIES_MAX && wanted.iter().all(|other| other.low.0 != low) {
             wanted.push_back(Wanted { low: LogIndex(low), high: LogIndex(high), bytes_max, context });
         }
         Err(Error::Store(StorageError::LogTemporarilyUnavailable))

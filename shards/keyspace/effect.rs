@@ -9,10 +9,8 @@
 
 use crate::ids::Timestamp;
 use crate::keyspace::value::Value;
+use crate::limits::DATABASES_MAX;
 use bytes::Bytes;
-
-/// The number of databases that SELECT reaches at most.
-pub const DATABASES_MAX: u8 = 16;
 
 /// One of the databases that SELECT chooses from.
 pub type DatabaseIndex = u8;

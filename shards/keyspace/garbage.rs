@@ -3,10 +3,7 @@
 use crate::keyspace::entry::Entry;
 use crate::keyspace::table::Table;
 use crate::keyspace::versions::Chain;
-
-/// Segments of a table (some 450 entries each) that are freed at once. A turn frees one slice, so that more goes than clients can
-/// store in a turn, and nobody notices it.
-const SEGMENTS_PER_SLICE: usize = 2;
+use crate::limits::FREED_TABLE_SEGMENTS_PER_SLICE;
 
 /// Tables that nobody reads any more.
 #[derive(Default)]
@@ -36,11 +33,11 @@ impl Garbage {
     /// Frees a slice.
     pub(super) fn free_some(&mut self) {
         if let Some(table) = self.entries.last_mut() {
-            if !table.free_some(SEGMENTS_PER_SLICE) {
+            if !table.free_some(FREED_TABLE_SEGMENTS_PER_SLICE) {
                 self.entries.pop();
             }
         } else if let Some(table) = self.versions.last_mut()
-            && !table.free_some(SEGMENTS_PER_SLICE)
+            && !table.free_some(FREED_TABLE_SEGMENTS_PER_SLICE)
         {
             self.versions.pop();
         }

@@ -2,7 +2,7 @@
 
 use crate::ids::{Batch, SegmentId, Timestamp};
 use crate::keyspace::database::Database;
-use crate::keyspace::effect::{DATABASES_MAX, DatabaseIndex, Effect, NewValue};
+use crate::keyspace::effect::{DatabaseIndex, Effect, NewValue};
 use crate::keyspace::entry::Entry;
 use crate::keyspace::garbage::Garbage;
 use crate::keyspace::large::LargeString;
@@ -10,6 +10,7 @@ use crate::keyspace::text::Text;
 use crate::keyspace::uncommitted::Uncommitted;
 use crate::keyspace::undo::Undo;
 use crate::keyspace::value::Value;
+use crate::limits::DATABASES_MAX;
 use crate::log::SegmentTable;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};

@@ -11,6 +11,11 @@ impl Keyspace {
         self.memory_bytes + self.warm_bytes + self.versions_bytes
     }
 
+    /// What is in memory and nowhere in the log's segments, in bytes: what a checkpoint has to write.
+    pub fn unplaced_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
     /// How often a key was changed since the start.
     pub fn changes(&self) -> u64 {
         self.changes

@@ -27,12 +27,12 @@ mod versions;
 mod watch;
 
 pub use batch::{ClosedBatch, Mark};
-pub use effect::{BadEffect, DATABASES_MAX, DatabaseIndex, Effect, Effects, NewValue, put_head};
+pub use effect::{BadEffect, DatabaseIndex, Effect, Effects, NewValue, put_head};
 pub use entry::Entry;
 pub use keyspace::Keyspace;
 pub use large::LargeString;
 pub use pins::WalkPosition;
 pub use table::{Keyed, SCAN_POSITIONS, SCAN_SHIFT, Table, hash_key};
 pub use text::Text;
-pub use value::{ColdRange, STRING_BYTES_MAX, Segments, StringBytes, Value, canonical_integer};
+pub use value::{ColdRange, Segments, StringBytes, Value, canonical_integer};
 pub use versions::Version;

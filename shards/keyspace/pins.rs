@@ -2,12 +2,13 @@
 
 use crate::ids::Timestamp;
 use crate::keyspace::database::Database;
-use crate::keyspace::effect::{DATABASES_MAX, DatabaseIndex};
+use crate::keyspace::effect::DatabaseIndex;
 use crate::keyspace::entry::Entry;
 use crate::keyspace::keyspace::Keyspace;
 use crate::keyspace::table::{Keyed, SCAN_POSITIONS, Table};
 use crate::keyspace::value::Value;
 use crate::keyspace::versions::{Chain, Version};
+use crate::limits::DATABASES_MAX;
 use std::rc::Rc;
 
 /// How far a walk over a pinned state has come.

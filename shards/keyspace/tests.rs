@@ -2,9 +2,10 @@
 
 use crate::ids::Timestamp;
 use crate::keyspace::batch::Mark;
-use crate::keyspace::effect::{DATABASES_MAX, DatabaseIndex, Effects, NewValue};
+use crate::keyspace::effect::{DatabaseIndex, Effects, NewValue};
 use crate::keyspace::keyspace::Keyspace;
 use crate::keyspace::value::{ColdRange, Segments};
+use crate::limits::DATABASES_MAX;
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -5,7 +5,8 @@
 //! since a number that is committed gates nothing.
 
 use crate::ids::Batch;
-use crate::keyspace::effect::{DATABASES_MAX, DatabaseIndex};
+use crate::keyspace::effect::DatabaseIndex;
+use crate::limits::DATABASES_MAX;
 
 const PLACES: usize = 8192;
 

@@ -7,10 +7,6 @@ use bytes::Bytes;
 use std::ops::{Deref, Range};
 use std::rc::Rc;
 
-/// The longest string that `proto-max-bulk-len` may allow, in bytes: what is brought in from disk at once, and with what a tick has gathered
-/// before fits into one record.
-pub const STRING_BYTES_MAX: usize = 768 << 20;
-
 /// A value in 24 bytes.
 #[derive(Clone, Debug)]
 pub enum Value {

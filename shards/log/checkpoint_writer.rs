@@ -1,5 +1,6 @@
 //! Writing a checkpoint: items in, aligned chunks out, to be written one after the other into a file of its own.
 
+use crate::limits::{CHECKPOINT_BATCH_BYTES_MAX, CHECKPOINT_CHUNK_BYTES, RECORD_BODY_BYTES_MAX};
 use std::collections::VecDeque;
 
 use bytes::Bytes;
@@ -7,18 +8,9 @@ use bytes::Bytes;
 use super::buffer::AlignedBuffer;
 use super::checkpoint::{CheckpointBase, ITEM_LENGTH_BYTES};
 use super::record::{
-    BLOCK_BYTES_MAX, HEADER_BYTES, LogIdentity, LogPosition, RECORD_BODY_BYTES_MAX, RecordFields, RecordHeader,
-    RecordKind, record_bytes,
+    BLOCK_BYTES_MAX, HEADER_BYTES, LogIdentity, LogPosition, RecordFields, RecordHeader, RecordKind, record_bytes,
 };
 use crate::ids::{SegmentId, WriteNumber};
-
-/// Items are gathered into records with bodies up to this size; a larger item is a record of its own.
-pub const CHECKPOINT_BATCH_BYTES_MAX: usize = 256 << 10;
-
-/// A chunk for the disk has this size, except the last.
-pub const CHECKPOINT_CHUNK_BYTES: usize = 1 << 20;
-
-const _: () = assert!(CHECKPOINT_CHUNK_BYTES.is_multiple_of(BLOCK_BYTES_MAX as usize));
 
 /// A part of the file, for a direct write.
 #[derive(Debug)]

@@ -27,14 +27,12 @@ pub use buffer::{AlignedBuffer, BUFFER_ALIGNMENT_BYTES};
 pub use checkpoint::{
     Checkpoint, CheckpointBase, CheckpointError, ITEM_LENGTH_BYTES, checkpoint_base, newest_checkpoint, next_item,
 };
-pub use checkpoint_writer::{
-    CHECKPOINT_BATCH_BYTES_MAX, CHECKPOINT_CHUNK_BYTES, CheckpointChunk, CheckpointSummary, CheckpointWriter,
-};
+pub use checkpoint_writer::{CheckpointChunk, CheckpointSummary, CheckpointWriter};
 pub use fault::{Corruption, Evidence, RecordFault};
 pub use places::{EntryPlace, EntryPlaces};
 pub use record::{
-    BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, HEADER_BYTES, LogIdentity, LogPosition, RECORD_BODY_BYTES_MAX, RecordHeader,
-    RecordKind, RecordView, record_bytes,
+    BLOCK_BYTES_MAX, BLOCK_BYTES_MIN, HEADER_BYTES, LogIdentity, LogPosition, RecordHeader, RecordKind, RecordView,
+    record_bytes,
 };
 pub use recovered::{
     ByteRange, HardStateRecord, LogEvent, Recovered, RecoveryError, ResumePoint, SegmentStart, SegmentSummary,
@@ -44,4 +42,4 @@ pub use references::{DamagedValue, check_references};
 pub use segments::{CheckpointReferences, Disposable, SegmentRole, SegmentTable};
 pub use start::{DurableEnd, LogStart};
 pub use usage::{SegmentHold, SegmentUse};
-pub use writer::{LogConfig, LogWrite, LogWriter, NoSegment, PendingRecord, SEGMENT_BYTES_DEFAULT};
+pub use writer::{LogConfig, LogWrite, LogWriter, NoSegment, PendingRecord};

@@ -6,6 +6,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::fault::RecordFault;
 use crate::ids::{LogIndex, SegmentId, ShardId, Term, Timestamp, WriteNumber};
+use crate::limits::RECORD_BODY_BYTES_MAX;
 
 /// The bytes of a record's header.
 pub const HEADER_BYTES: usize = size_of::<RecordHeader>();
@@ -18,10 +19,6 @@ pub const BLOCK_BYTES_MIN: u32 = 512;
 
 /// The largest logical block that the log writes with.
 pub const BLOCK_BYTES_MAX: u32 = 4096;
-
-/// The largest body. The kernel writes just below 2 GiB at once, and one write is one operation: this leaves room for a write's other
-/// records.
-pub const RECORD_BODY_BYTES_MAX: usize = (2 << 30) - (1 << 20);
 
 const MAGIC: [u8; 3] = *b"RKL";
 const FORMAT_VERSION: u8 = 1;

@@ -11,12 +11,7 @@ use super::record::{
 use super::recovered::{HardStateRecord, ResumePoint, SegmentStart};
 use super::start::{DurableEnd, LogStart};
 use crate::ids::{LogIndex, SegmentId, Term, Timestamp, WriteNumber};
-
-/// The size of a segment unless one record needs more.
-pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
-
-/// Buffers up to this size are kept for the next write; a larger one is returned to the allocator.
-const BUFFER_KEPT_BYTES_MAX: usize = 1 << 20;
+use crate::limits::LOG_BUFFER_KEPT_BYTES_MAX;
 
 /// What a log writer must know of its disk.
 #[derive(Clone, Copy, Debug)]
@@ -265,7 +260,7 @@ impl LogWriter {
         assert_eq!(in_flight.write_number, write.write_number, "another write was in flight");
         self.durable_index = in_flight.last_index;
         self.durable_end = DurableEnd { write_number: in_flight.write_number, crc: self.previous_crc };
-        if write.buffer.capacity() <= BUFFER_KEPT_BYTES_MAX {
+        if write.buffer.capacity() <= LOG_BUFFER_KEPT_BYTES_MAX {
             self.spare_buffer = Some(write.buffer);
         }
         self.spare_placements = write.placements;

@@ -3,6 +3,7 @@
 use super::encoded;
 use super::lua::*;
 use super::room::Room;
+use crate::limits::SCRIPT_REPLY_ELEMENTS_MAX;
 use crate::reply::{Protocol, ReplySink};
 use smallvec::SmallVec;
 use std::ffi::CStr;
@@ -10,9 +11,6 @@ use std::os::raw::c_int;
 
 /// Free slots that an aggregate needs above its elements.
 const AGGREGATE_SLOTS: c_int = 8;
-/// The longest table that is made ahead of its elements; LuaJIT's own bound is above.
-const ELEMENTS_MAX: usize = 1 << 26;
-
 /// An aggregate whose elements are still coming; its table is on the stack.
 enum Frame {
     Array {
@@ -165,7 +163,7 @@ impl<'a> LuaReply<'a> {
             return false;
         }
         // SAFETY: the thread is live; with the limit lifted this answers instead of raising.
-        if elements > ELEMENTS_MAX || unsafe { lua_checkstack(self.l, AGGREGATE_SLOTS) } == 0 {
+        if elements > SCRIPT_REPLY_ELEMENTS_MAX || unsafe { lua_checkstack(self.l, AGGREGATE_SLOTS) } == 0 {
             self.failure = Some(Failure::Size);
             return false;
         }

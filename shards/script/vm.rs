@@ -9,6 +9,7 @@ use super::memory::{Memory, allocate};
 use super::room::{Ending, Room};
 use super::slots;
 use super::source::ScriptDigest;
+use crate::limits::SCRIPT_ARGUMENTS_MAX;
 use crate::reply::{Protocol, ReplySink};
 use std::os::raw::c_int;
 use std::panic::resume_unwind;
@@ -16,9 +17,6 @@ use std::ptr::NonNull;
 
 /// The text that builds the sandbox.
 const SANDBOX: &str = include_str!("sandbox.lua");
-/// More elements than this in KEYS or ARGV are refused: a Lua table's bound is not far above.
-const ARGUMENTS_MAX: usize = 1 << 24;
-
 /// A compiled chunk of one VM: its number in that VM's registry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Chunk(c_int);
@@ -141,7 +139,7 @@ impl Vm {
         host: &mut dyn ScriptHost,
         reply: &mut dyn ReplySink,
     ) -> RunEnd {
-        if keys.len().max(arguments.len()) > ARGUMENTS_MAX {
+        if keys.len().max(arguments.len()) > SCRIPT_ARGUMENTS_MAX {
             reply.error("ERR too many arguments for a script");
             return RunEnd::Raised;
         }

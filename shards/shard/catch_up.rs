@@ -3,15 +3,13 @@
 use crate::group::{Entry, Wanted};
 use crate::ids::{LogIndex, SegmentId};
 use crate::keyspace::{ColdRange, Segments};
+use crate::limits::LOG_READ_AHEAD_BYTES;
 use crate::log::{EntryPlaces, HEADER_BYTES, LogIdentity, LogPosition, LogWrite, RecordKind, RecordView};
 use crate::member::entry_of;
 use crate::port::{CheckpointOrder, Outputs};
 use crate::stored::{Unreadable, record};
 
 use super::Shard;
-
-/// A cold range of the log is brought in with what follows it, up to this many bytes in all.
-const READ_AHEAD_BYTES: usize = 256 << 10;
 
 impl Shard {
     /// Reads what Raft wants of the log: one stretch a tick, so that a tick stays short.
@@ -63,7 +61,7 @@ impl Shard {
 
     fn read_ahead(&self, range: ColdRange) -> ColdRange {
         let room = self.keyspace.segments().file_bytes(range.segment).saturating_sub(range.offset) as usize;
-        ColdRange { len: range.len.max(READ_AHEAD_BYTES.min(room)), ..range }
+        ColdRange { len: range.len.max(LOG_READ_AHEAD_BYTES.min(room)), ..range }
     }
 }
 

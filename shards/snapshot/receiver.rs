@@ -7,16 +7,15 @@ use super::part::{Ack, Part, stream};
 use crate::group::Message;
 use crate::ids::{LogIndex, SegmentId, Term};
 use crate::keyspace::Keyspace;
+use crate::limits::CHECKPOINT_PENDING_BYTES_MAX;
 use crate::log::{
-    CHECKPOINT_CHUNK_BYTES, CheckpointBase, CheckpointChunk, CheckpointReferences, CheckpointSummary, CheckpointWriter,
-    ITEM_LENGTH_BYTES, LogIdentity, LogPosition, LogStart, SegmentRole, next_item,
+    CheckpointBase, CheckpointChunk, CheckpointReferences, CheckpointSummary, CheckpointWriter, ITEM_LENGTH_BYTES,
+    LogIdentity, LogPosition, LogStart, SegmentRole, next_item,
 };
 use crate::port::CheckpointOrder;
 use bytes::Bytes;
 use protobuf::Message as _;
 
-/// Bytes that the parts may be ahead of the disk: the next one is not asked for before.
-const PENDING_BYTES_MAX: usize = 2 * CHECKPOINT_CHUNK_BYTES;
 /// A leader that sends nothing for this long has given up, in microseconds.
 const SILENCE_US_MAX: u64 = 20_000_000;
 
@@ -193,7 +192,9 @@ impl SnapshotReceiver {
             self.writing = true;
             orders.push(CheckpointOrder::Write { chunk });
         }
-        if self.owes_ack && (self.stage != Stage::Receiving || self.writer.pending_bytes() < PENDING_BYTES_MAX) {
+        if self.owes_ack
+            && (self.stage != Stage::Receiving || self.writer.pending_bytes() < CHECKPOINT_PENDING_BYTES_MAX)
+        {
             self.owes_ack = false;
             // The last part is done with when the snapshot is this member's state.
             let next = if self.stage == Stage::Receiving { self.next } else { self.next - 1 };

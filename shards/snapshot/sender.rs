@@ -4,9 +4,9 @@ use super::part::{Ack, Part, part_message};
 use crate::group::Message;
 use crate::ids::SegmentId;
 use crate::keyspace::{Effect, Effects, Segments, put_head};
+use crate::limits::CHECKPOINT_BATCH_BYTES_MAX;
 use crate::log::{
-    CHECKPOINT_BATCH_BYTES_MAX, CheckpointBase, ITEM_LENGTH_BYTES, LogIdentity, RecordFault, RecordKind, SegmentHold,
-    checkpoint_base, next_item,
+    CheckpointBase, ITEM_LENGTH_BYTES, LogIdentity, RecordFault, RecordKind, SegmentHold, checkpoint_base, next_item,
 };
 use crate::stored::{Unreadable, bytes, record};
 use bytes::Bytes;

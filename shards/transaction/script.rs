@@ -6,6 +6,7 @@ use crate::command::{
     flag,
 };
 use crate::keyspace::{ColdRange, DatabaseIndex, Keyspace, Segments};
+use crate::limits::SCRIPT_LOG_LINES_MAX;
 use crate::reply::{Protocol, ReplySink};
 use crate::script::{CallEnd, LogLevel, ScriptFlags, ScriptHost};
 use crate::shard::ShardConfig;
@@ -40,9 +41,6 @@ pub(crate) struct Host<'a> {
     /// What it calls.
     pub(crate) calls: &'a mut ScriptCalls,
 }
-
-/// Lines that one run may log; more are dropped.
-const LOG_LINES_MAX: usize = 100;
 
 impl Host<'_> {
     /// The command, or why a script may not run it.
@@ -149,7 +147,7 @@ impl ScriptHost for Host<'_> {
     }
 
     fn log(&mut self, level: LogLevel, message: &[u8]) {
-        if self.log.len() < LOG_LINES_MAX {
+        if self.log.len() < SCRIPT_LOG_LINES_MAX {
             self.log.push((level, message.to_vec()));
         }
     }

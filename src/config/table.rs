@@ -6,7 +6,7 @@ use super::kind::Kind::{
     ReplicaOf, Save, ShardCount, ShardPorts, Text, YesNo,
 };
 use super::kind::{memory, memory_or_percent, number, octal};
-use ringkeep_shards::keyspace::STRING_BYTES_MAX;
+use ringkeep_shards::limits::STRING_BYTES_MAX;
 
 /// What becomes of a setting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,7 +8,7 @@ use crate::serve::node::CoreCounters;
 use hdrhistogram::Histogram;
 use ringkeep_shards::command::Door;
 use ringkeep_shards::ids::{CoreId, LogIndex, ShardId, Term};
-use ringkeep_shards::keyspace::DATABASES_MAX;
+use ringkeep_shards::limits::DATABASES_MAX;
 use ringkeep_shards::log::SegmentRole;
 use ringkeep_shards::port::ShardStats;
 use ringkeep_shards::script::ScriptDigest;

@@ -48,7 +48,7 @@ const TRANSFER_BYTES_MAX: usize = 1 << 30;
 /// A single write that the kernel takes whole; it would cut a longer one.
 pub const LOG_WRITE_BYTES_MAX: usize = 0x7fff_f000;
 
-const _: () = assert!(ringkeep_shards::log::RECORD_BODY_BYTES_MAX + (512 << 10) <= LOG_WRITE_BYTES_MAX);
+const _: () = assert!(ringkeep_shards::limits::RECORD_BODY_BYTES_MAX + (512 << 10) <= LOG_WRITE_BYTES_MAX);
 
 /// See the module.
 pub struct Ring {
