@@ -66,7 +66,7 @@ impl ReplySink for Count {
     fn double(&mut self, _: f64) {}
     fn boolean(&mut self, _: bool) {}
     fn big_number(&mut self, _: &str) {}
-    fn verbatim(&mut self, _: &str, _: &[u8]) {}
+    fn verbatim(&mut self, _: [u8; 3], _: &[u8]) {}
     fn attribute(&mut self, _: usize) {}
     fn encoded(&mut self, _: &[u8]) {}
 }

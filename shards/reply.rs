@@ -45,7 +45,7 @@ pub trait ReplySink {
     /// A number of any size, as digits; a bulk string in RESP2.
     fn big_number(&mut self, digits: &str);
     /// Text with a three-letter format (`txt`, `mkd`); a bulk string in RESP2.
-    fn verbatim(&mut self, format: &str, text: &[u8]);
+    fn verbatim(&mut self, format: [u8; 3], text: &[u8]);
     /// Attributes of the element after them; RESP3 only. The keys and values follow alternately.
     fn attribute(&mut self, pairs: usize);
     /// A reply that is already encoded for this sink's protocol (from another core, say). Sinks that are not wires parse it.

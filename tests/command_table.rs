@@ -98,7 +98,7 @@ impl ReplySink for Tokens {
     fn big_number(&mut self, _: &str) {
         unreachable!();
     }
-    fn verbatim(&mut self, _: &str, _: &[u8]) {
+    fn verbatim(&mut self, _: [u8; 3], _: &[u8]) {
         unreachable!();
     }
     fn attribute(&mut self, _: usize) {

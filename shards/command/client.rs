@@ -48,7 +48,7 @@ pub(super) fn client(
             *field = list[3].to_vec();
             reply.ok();
         }
-        "client|info" => reply.verbatim("txt", &client_line(session, &host.facts())),
+        "client|info" => reply.verbatim(*b"txt", &client_line(session, &host.facts())),
         "client|reply" => match &list[2].to_ascii_lowercase()[..] {
             b"on" => {
                 session.reply_mode = ReplyMode::On;

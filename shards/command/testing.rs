@@ -405,9 +405,9 @@ impl ReplySink for Recorder {
         self.element(digits);
     }
 
-    fn verbatim(&mut self, format: &str, text: &[u8]) {
+    fn verbatim(&mut self, format: [u8; 3], text: &[u8]) {
         if self.resp3() {
-            self.element(&format!("{format}:\"{}\"", text.escape_ascii()));
+            self.element(&format!("{}:\"{}\"", format.escape_ascii(), text.escape_ascii()));
         } else {
             self.bulk(text);
         }

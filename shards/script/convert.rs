@@ -122,8 +122,7 @@ unsafe fn write_table(l: *mut lua_State, reply: &mut dyn ReplySink, frames: &mut
                 lua_pushvalue(l, slots::STRING);
                 lua_rawget_(l, -3);
                 if lua_type(l, -1) == LUA_TSTRING {
-                    let format = String::from_utf8_lossy(string_at(l, -2));
-                    reply.verbatim(&format, string_at(l, -1));
+                    reply.verbatim(three_letters(string_at(l, -2)), string_at(l, -1));
                     return lua_pop(l, 4);
                 }
                 lua_pop(l, 1);
@@ -182,6 +181,14 @@ unsafe fn count_pairs(l: *mut lua_State) -> usize {
         }
     }
     count
+}
+
+/// A format as RESP3 has room for it: cut at a zero or after three letters, filled up with blanks.
+fn three_letters(format: &[u8]) -> [u8; 3] {
+    let mut letters = [b' '; 3];
+    let given = format.iter().take_while(|&&byte| byte != 0);
+    letters.iter_mut().zip(given).for_each(|(letter, given)| *letter = *given);
+    letters
 }
 
 fn one_line(text: &[u8]) -> String {

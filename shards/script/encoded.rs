@@ -34,7 +34,7 @@ pub(super) fn replay(mut rest: &[u8], sink: &mut dyn ReplySink) {
                     b'$' => sink.bulk(body),
                     b'!' => sink.error(&String::from_utf8_lossy(body)),
                     _ => {
-                        let format = std::str::from_utf8(&body[..3]).expect("a format is ASCII");
+                        let format = body[..3].try_into().expect("a format has three letters");
                         sink.verbatim(format, &body[4..]);
                     }
                 }

@@ -70,9 +70,9 @@ impl ReplySink for Wire {
     fn big_number(&mut self, digits: &str) {
         if self.is_resp3() { self.line('(', digits) } else { self.bulk(digits.as_bytes()) }
     }
-    fn verbatim(&mut self, format: &str, text: &[u8]) {
+    fn verbatim(&mut self, format: [u8; 3], text: &[u8]) {
         if self.is_resp3() {
-            let body = [format.as_bytes(), b":", text].concat();
+            let body = [&format[..], b":", text].concat();
             self.line('=', body.len());
             self.bytes.extend_from_slice(&body);
             self.bytes.extend_from_slice(b"\r\n");
@@ -166,7 +166,7 @@ impl ScriptHost for FakeHost {
             ("reply", [b"double"]) => reply.double(1.5),
             ("reply", [b"boolean"]) => reply.boolean(true),
             ("reply", [b"big"]) => reply.big_number("123456789012345678901234567890"),
-            ("reply", [b"verbatim"]) => reply.verbatim("txt", b"some text"),
+            ("reply", [b"verbatim"]) => reply.verbatim(*b"txt", b"some text"),
             ("reply", [b"empty"]) => {
                 reply.array(3);
                 reply.array(0);

@@ -338,7 +338,7 @@ impl ReplySink for LuaReply<'_> {
         self.tagged(digits.len(), c"big_number", |l| unsafe { push_bytes(l, digits.as_bytes()) });
     }
 
-    fn verbatim(&mut self, format: &str, text: &[u8]) {
+    fn verbatim(&mut self, format: [u8; 3], text: &[u8]) {
         if self.protocol() == Protocol::Resp2 {
             return self.bulk(text);
         }
@@ -347,7 +347,7 @@ impl ReplySink for LuaReply<'_> {
             lua_createtable(l, 0, 2);
             push_bytes(l, text);
             lua_setfield(l, -2, c"string".as_ptr());
-            push_bytes(l, format.as_bytes());
+            push_bytes(l, &format);
             lua_setfield(l, -2, c"format".as_ptr());
         });
     }

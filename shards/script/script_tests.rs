@@ -81,6 +81,11 @@ fn results_use_what_resp3_has() {
         ("return {set={a=true}}", "~1\r\n$1\r\na\r\n"),
         ("return {big_number='12\\n3'}", "(12 3\r\n"),
         ("return {verbatim_string={format='txt', string='hi'}}", "=6\r\ntxt:hi\r\n"),
+        // RESP3 has room for three letters; a format of another length once ended the server.
+        ("return {verbatim_string={format='markdown', string='hi'}}", "=6\r\nmar:hi\r\n"),
+        ("return {verbatim_string={format='m', string='hi'}}", "=6\r\nm  :hi\r\n"),
+        ("return {verbatim_string={format='', string='hi'}}", "=6\r\n   :hi\r\n"),
+        ("return {verbatim_string={format='a\\0b', string='hi'}}", "=6\r\na  :hi\r\n"),
     ] {
         assert_eq!(bench.eval(source), expected, "{source}");
     }

@@ -178,14 +178,13 @@ impl ReplySink for WireReply<'_> {
         }
     }
 
-    fn verbatim(&mut self, format: &str, text: &[u8]) {
+    fn verbatim(&mut self, format: [u8; 3], text: &[u8]) {
         match self.protocol {
             Protocol::Resp2 => self.bulk(text),
             Protocol::Resp3 => {
-                assert!(format.len() == 3, "a verbatim string's format has three letters: {format:?}");
                 self.out.reserve(text.len() + 32);
                 self.line(b'=', text.len() + 4);
-                self.out.extend_from_slice(format.as_bytes());
+                self.out.extend_from_slice(&format);
                 self.out.push(b':');
                 self.out.extend_from_slice(text);
                 self.out.extend_from_slice(b"\r\n");
@@ -244,7 +243,7 @@ mod tests {
         expect(|reply| reply.boolean(true), ":1\r\n", "#t\r\n");
         expect(|reply| reply.boolean(false), ":0\r\n", "#f\r\n");
         expect(|reply| reply.big_number("123"), "$3\r\n123\r\n", "(123\r\n");
-        expect(|reply| reply.verbatim("txt", b"ab"), "$2\r\nab\r\n", "=6\r\ntxt:ab\r\n");
+        expect(|reply| reply.verbatim(*b"txt", b"ab"), "$2\r\nab\r\n", "=6\r\ntxt:ab\r\n");
         expect(|reply| reply.encoded(b":1\r\n"), ":1\r\n", ":1\r\n");
         assert_eq!(written(Protocol::Resp3, |reply| reply.attribute(1)), "|1\r\n");
     }

@@ -78,6 +78,9 @@ EVAL "return {map={a=1}}" 0
 EVAL "return {set={a=true}}" 0
 EVAL "return {big_number='123'}" 0
 EVAL "return {verbatim_string={format='txt',string='hi'}}" 0
+EVAL "return {verbatim_string={format='markdown',string='hi'}}" 0
+EVAL "return {verbatim_string={format='m',string='hi'}}" 0
+EVAL "return {verbatim_string={format='\\255\\254\\253',string='hi'}}" 0
 EVAL "return {null=true}" 0
 EVAL "return redis.status_reply('fine')" 0
 EVAL "return redis.error_reply('MYERR bad')" 0

@@ -93,7 +93,7 @@ impl ReplySink for Text {
         self.element(digits);
     }
 
-    fn verbatim(&mut self, _: &str, text: &[u8]) {
+    fn verbatim(&mut self, _: [u8; 3], text: &[u8]) {
         self.bulk(text);
     }
 
