@@ -71,7 +71,7 @@ fn known_node(host: &dyn ConnectionHost, id: &[u8]) -> Result<(), Failure> {
     if all_shards(host).any(|shard| node_id(host.name(), shard).as_bytes() == id) {
         return Ok(());
     }
-    Err(Failure::said(format!("ERR Unknown node {}", String::from_utf8_lossy(id))))
+    Err(Failure::quoting("ERR Unknown node ", id, ""))
 }
 
 /// Each shard has an epoch of its own, as Redis's masters have.

@@ -98,12 +98,12 @@ unsafe fn write_table(l: *mut lua_State, reply: &mut dyn ReplySink, frames: &mut
     // SAFETY: as in `write_value`.
     unsafe {
         if field(l, slots::ERR) == LUA_TSTRING {
-            reply.error(&String::from_utf8_lossy(string_at(l, -1)));
+            reply.error_bytes(string_at(l, -1));
             return lua_pop(l, 2);
         }
         lua_pop(l, 1);
         if field(l, slots::OK) == LUA_TSTRING {
-            reply.simple(&one_line(string_at(l, -1)));
+            reply.simple_bytes(&one_line(string_at(l, -1)));
             return lua_pop(l, 2);
         }
         lua_pop(l, 1);
@@ -191,8 +191,8 @@ fn three_letters(format: &[u8]) -> [u8; 3] {
     letters
 }
 
-fn one_line(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).replace(['\r', '\n'], " ")
+fn one_line(text: &[u8]) -> Vec<u8> {
+    text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }).collect()
 }
 
 /// A double as C's cast makes it an integer on this processor: what does not fit becomes the smallest one.

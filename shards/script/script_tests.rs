@@ -471,9 +471,9 @@ fn scripts_are_kept_by_text_and_digest() {
             .load(b"return return")
             .unwrap_err()
             .0
-            .starts_with("ERR Error compiling script (new function): user_script:1:")
+            .starts_with(b"ERR Error compiling script (new function): user_script:1:")
     );
-    assert!(engine.load(b"\x1bLJ\x02").unwrap_err().0.starts_with("ERR Error compiling script"));
+    assert!(engine.load(b"\x1bLJ\x02").unwrap_err().0.starts_with(b"ERR Error compiling script"));
     for number in 0..10 {
         let source = format!("return {number}");
         assert_eq!(run(&mut engine, Script::Source(source.as_bytes())).1, format!(":{number}\r\n"));
@@ -497,4 +497,25 @@ fn read_only_runs_tell_the_host() {
     bench.engine.run(source, &[], &[], true, &mut bench.host, &mut wire);
     assert_eq!(wire.bytes, b"-ERR Write commands are not allowed from read-only scripts.\r\n");
     assert_eq!(bench.eval("return redis.pcall('set', 'a', 1)"), "+OK\r\n");
+}
+
+/// What a script says need not be text; a detour over text once put other bytes in place of those that are none.
+#[test]
+fn any_bytes_reach_the_client_as_they_are() {
+    let mut engine = ScriptEngine::new(ScriptLimits::default()).unwrap();
+    let bytes: &[u8] = b"A \xff\x00\xfe";
+    let mut run = |source: &str| {
+        let mut wire = Wire { protocol: Protocol::Resp3, ..Wire::default() };
+        let script = Script::Source(source.as_bytes());
+        engine.run(script, &[], &[bytes], false, &mut FakeHost::default(), &mut wire);
+        wire.bytes
+    };
+    let line = |kind: &[u8], end: &[u8]| [kind, bytes, end].concat();
+    assert_eq!(run("return redis.status_reply(ARGV[1])"), line(b"+", b"\r\n"));
+    assert_eq!(run("return {err=ARGV[1]}"), line(b"-", b"\r\n"));
+    assert_eq!(run("return {big_number=ARGV[1]}"), line(b"(", b"\r\n"));
+    assert!(run("error({err=ARGV[1]})").starts_with(&line(b"-", b" script: ")));
+    assert!(run("error(ARGV[1], 0)").starts_with(&line(b"-ERR ", b" script: ")));
+    // Of an error's end only line breaks are cut off.
+    assert_eq!(run("return redis.error_reply('A b \\r\\n')"), b"-A b \r\n");
 }

@@ -87,6 +87,14 @@ EVAL "return redis.error_reply('MYERR bad')" 0
 EVAL "return redis.error_reply('bad')" 0
 EVAL "return redis.error_reply('-MYERR bad')" 0
 EVAL "return redis.status_reply(1)" 0
+EVAL "return redis.status_reply('\\255\\254')" 0
+EVAL "return redis.error_reply('\\255\\254')" 0
+EVAL "return redis.error_reply('MYERR bad ')" 0
+EVAL "return redis.error_reply('MYERR bad\\r\\n')" 0
+EVAL "return {ok='a\\255b'}" 0
+EVAL "return {err='MYERR \\255'}" 0
+EVAL "return {big_number='\\255'}" 0
+EVAL "error('\\255')" 0
 EVAL "return redis.error_reply()" 0
 EVAL "return KEYS" 2 a b c d
 EVAL "return ARGV" 2 a b c d
