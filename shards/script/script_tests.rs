@@ -242,7 +242,6 @@ fn globals_are_locked() {
         "KEYS = 1",
         "tostring = nil",
         "redis.call = 1",
-        "server.call = 1",
         "string.format = 1",
         "math.pi = 3",
         "_G.x = 1",
@@ -277,7 +276,7 @@ fn globals_are_locked() {
     let mut bench = Bench::new();
     for name in [
         "cjson", "cmsgpack", "struct", "dofile", "loadfile", "require", "module", "package", "jit", "ffi", "io",
-        "debug", "getfenv", "setfenv", "newproxy", "print",
+        "debug", "getfenv", "setfenv", "newproxy", "print", "server",
     ] {
         let expected = format!(
             "-ERR user_script:1: Script attempted to access nonexistent global variable '{name}' script: <sha>, on @user_script:1.\r\n"
@@ -285,7 +284,7 @@ fn globals_are_locked() {
         assert_eq!(bench.eval(&format!("return {name}")), expected);
     }
     let names = "local t = {} for name in pairs(_G) do t[#t + 1] = name end table.sort(t) return table.concat(t, ' ')";
-    let list = "ARGV KEYS _G _VERSION assert bit collectgarbage coroutine error gcinfo getmetatable ipairs load loadstring math next os pairs pcall rawequal rawget rawset redis select server setmetatable string table tonumber tostring type unpack xpcall";
+    let list = "ARGV KEYS _G _VERSION assert bit collectgarbage coroutine error gcinfo getmetatable ipairs load loadstring math next os pairs pcall rawequal rawget rawset redis select setmetatable string table tonumber tostring type unpack xpcall";
     assert_eq!(bench.eval(names), format!("${}\r\n{list}\r\n", list.len()));
 }
 
@@ -306,7 +305,6 @@ fn the_rest_of_the_interface_answers() {
             "return {redis.LOG_DEBUG, redis.LOG_VERBOSE, redis.LOG_NOTICE, redis.LOG_WARNING}",
             "*4\r\n:0\r\n:1\r\n:2\r\n:3\r\n",
         ),
-        ("return server.call('get', 'text')", "$5\r\nvalue\r\n"),
         ("return os.clock() >= 0", ":1\r\n"),
         ("return math.mod(7, 3) + math.pow(2, 3)", ":9\r\n"),
         ("return table.getn({1, 2})", ":2\r\n"),

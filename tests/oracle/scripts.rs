@@ -179,6 +179,16 @@ EVAL "return redis.call('CONFIG','GET','port')" 0
 EVAL "return redis.call('SHUTDOWN')" 0
 EVAL "return redis.call('DBSIZE')" 0
 EVAL "return redis.call('ECHO','x')" 0
+EVAL "return redis.call('PING','x')" 0
+EVAL "return redis.call('PING','x','y')" 0
+EVAL "return redis.call('SELECT','99')" 0
+EVAL "return redis.call('SELECT','-1')" 0
+EVAL "return redis.call('SELECT','2147483648')" 0
+EVAL "return redis.call('SELECT','abc')" 0
+EVAL "return redis.call('COMMAND','GETKEYS','MSET','a','1','b','2')" 0
+EVAL "return redis.call('COMMAND','BOGUS')" 0
+EVAL "return redis.call('COMMAND','GETKEYS','BOGUS','x')" 0
+EVAL "return server" 0
 EVAL "return redis.call('FLUSHDB')" 0
 EVAL "redis.call('SELECT',3) return redis.call('SET','in3','1')" 0
 SELECT 3
@@ -207,6 +217,7 @@ EVAL "return redis.set_repl(redis.REPL_ALL)" 0
 EVAL "return redis.breakpoint()" 0
 EVAL "return type(redis.acl_check_cmd)" 0
 EVAL "return redis.acl_check_cmd('GET','k')" 0
+EVAL "return redis.acl_check_cmd('GET')" 0
 EVAL "return redis.acl_check_cmd('BOGUS')" 0
 EVAL "return redis.nothing" 0
 EVAL "redis.x = 1" 0
