@@ -94,9 +94,9 @@ pub(super) fn parse_shebang(source: &[u8]) -> Result<(ScriptFlags, &[u8]), Vec<u
         let Some(names) = word.strip_prefix(b"flags=") else {
             return Err([b"ERR Unknown lua shebang option: ", &word[..]].concat());
         };
-        for name in names.split(|&byte| byte == b',') {
+        // No flags at all are none; an empty one among others is unknown, as in Redis.
+        for name in names.split(|&byte| byte == b',').filter(|_| !names.is_empty()) {
             match name {
-                b"" => {}
                 b"no-writes" => flags.no_writes = true,
                 b"allow-oom" => flags.allow_oom = true,
                 b"allow-stale" => flags.allow_stale = true,
@@ -210,6 +210,8 @@ mod tests {
             ("#!\nreturn 1", "ERR Unexpected engine in script shebang: #!"),
             ("#!python\nreturn 1", "ERR Unexpected engine in script shebang: #!python"),
             ("#!lua flags=foo\nreturn 1", "ERR Unexpected flag in script shebang: foo"),
+            ("#!lua flags=no-writes,\nreturn 1", "ERR Unexpected flag in script shebang: "),
+            ("#!lua flags=,no-writes\nreturn 1", "ERR Unexpected flag in script shebang: "),
             ("#!lua name=x\nreturn 1", "ERR Unknown lua shebang option: name=x"),
             ("#!lua 'flags=no-writes\nreturn 1", "ERR Invalid engine in script shebang"),
             ("#!lua 'flags=no-writes'x\nreturn 1", "ERR Invalid engine in script shebang"),

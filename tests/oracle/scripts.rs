@@ -303,6 +303,9 @@ EVAL "#!lua\nreturn 1" 0
 EVAL "#!lua flags=no-writes\nreturn redis.call('SET','k','v')" 0
 EVAL "#!lua flags=no-writes\nreturn redis.call('GET','k')" 0
 EVAL "#!lua flags=bogus\nreturn 1" 0
+EVAL "#!lua flags=\nreturn 1" 0
+EVAL "#!lua flags=no-writes,,allow-oom\nreturn 1" 0
+EVAL "#!lua flags=no-writes,\nreturn 1" 0
 EVAL "#!bogus\nreturn 1" 0
 EVAL "#!lua name=x\nreturn 1" 0
 EVAL "#!lua" 0
