@@ -41,11 +41,11 @@ impl ReplySink for Count {
     fn protocol(&self) -> Protocol {
         Protocol::Resp2
     }
-    fn simple(&mut self, text: &str) {
+    fn simple_bytes(&mut self, text: &[u8]) {
         self.0 += text.len();
     }
-    fn error(&mut self, text: &str) {
-        panic!("{text}");
+    fn error_bytes(&mut self, text: &[u8]) {
+        panic!("{}", text.escape_ascii());
     }
     fn integer(&mut self, _: i64) {
         self.0 += 1;
@@ -65,8 +65,8 @@ impl ReplySink for Count {
     fn push(&mut self, _: usize) {}
     fn double(&mut self, _: f64) {}
     fn boolean(&mut self, _: bool) {}
-    fn big_number(&mut self, _: &str) {}
-    fn verbatim(&mut self, _: &str, _: &[u8]) {}
+    fn big_number(&mut self, _: &[u8]) {}
+    fn verbatim(&mut self, _: [u8; 3], _: &[u8]) {}
     fn attribute(&mut self, _: usize) {}
     fn encoded(&mut self, _: &[u8]) {}
 }

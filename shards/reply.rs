@@ -18,10 +18,11 @@ pub enum Protocol {
 pub trait ReplySink {
     /// The protocol that this reply is shaped for.
     fn protocol(&self) -> Protocol;
-    /// A simple string (`+OK`), without line breaks.
-    fn simple(&mut self, text: &str);
-    /// An error, with its prefix (`ERR syntax error`), without the leading dash. Line breaks in it become spaces.
-    fn error(&mut self, text: &str);
+    /// A simple string (`+OK`), without line breaks. A script's may be any bytes.
+    fn simple_bytes(&mut self, text: &[u8]);
+    /// An error, with its prefix (`ERR syntax error`), without the leading dash. Line breaks in it become spaces. What it quotes may be
+    /// any bytes.
+    fn error_bytes(&mut self, text: &[u8]);
     /// An integer.
     fn integer(&mut self, value: i64);
     /// A binary-safe string.
@@ -43,9 +44,9 @@ pub trait ReplySink {
     /// A boolean; `:1` or `:0` in RESP2.
     fn boolean(&mut self, value: bool);
     /// A number of any size, as digits; a bulk string in RESP2.
-    fn big_number(&mut self, digits: &str);
+    fn big_number(&mut self, digits: &[u8]);
     /// Text with a three-letter format (`txt`, `mkd`); a bulk string in RESP2.
-    fn verbatim(&mut self, format: &str, text: &[u8]);
+    fn verbatim(&mut self, format: [u8; 3], text: &[u8]);
     /// Attributes of the element after them; RESP3 only. The keys and values follow alternately.
     fn attribute(&mut self, pairs: usize);
     /// A reply that is already encoded for this sink's protocol (from another core, say). Sinks that are not wires parse it.
@@ -53,6 +54,18 @@ pub trait ReplySink {
 
     /// What follows is shaped for another protocol (HELLO, RESET). Sinks that are not a connection's keep theirs.
     fn switch_protocol(&mut self, _protocol: Protocol) {}
+
+    /// A simple string of our own words.
+    #[inline]
+    fn simple(&mut self, text: &str) {
+        self.simple_bytes(text.as_bytes());
+    }
+
+    /// An error of our own words.
+    #[inline]
+    fn error(&mut self, text: &str) {
+        self.error_bytes(text.as_bytes());
+    }
 
     /// `+OK`.
     fn ok(&mut self) {

@@ -59,11 +59,11 @@ impl ReplySink for Tokens {
     fn protocol(&self) -> Protocol {
         Protocol::Resp3
     }
-    fn simple(&mut self, text: &str) {
-        self.0.push(Token::Value(text.into()));
+    fn simple_bytes(&mut self, text: &[u8]) {
+        self.0.push(Token::Value(String::from_utf8(text.to_vec()).expect("names are text")));
     }
-    fn error(&mut self, text: &str) {
-        panic!("{text}");
+    fn error_bytes(&mut self, text: &[u8]) {
+        panic!("{}", text.escape_ascii());
     }
     fn integer(&mut self, value: i64) {
         self.0.push(Token::Value(value.to_string()));
@@ -95,10 +95,10 @@ impl ReplySink for Tokens {
     fn boolean(&mut self, _: bool) {
         unreachable!();
     }
-    fn big_number(&mut self, _: &str) {
+    fn big_number(&mut self, _: &[u8]) {
         unreachable!();
     }
-    fn verbatim(&mut self, _: &str, _: &[u8]) {
+    fn verbatim(&mut self, _: [u8; 3], _: &[u8]) {
         unreachable!();
     }
     fn attribute(&mut self, _: usize) {

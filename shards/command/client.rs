@@ -35,20 +35,19 @@ pub(super) fn client(
             reply.ok();
         }
         "client|setinfo" => {
-            let shown = String::from_utf8_lossy(list[2]);
             let field = match &list[2].to_ascii_lowercase()[..] {
                 b"lib-name" => &mut session.library_name,
                 b"lib-ver" => &mut session.library_version,
-                _ => return Err(Failure::said(format!("ERR Unrecognized option '{shown}'"))),
+                _ => return Err(Failure::quoting("ERR Unrecognized option '", list[2], "'")),
             };
             if !name_is_valid(list[3]) {
-                let text = format!("ERR {shown} cannot contain spaces, newlines or special characters.");
-                return Err(Failure::said(text));
+                let problem = " cannot contain spaces, newlines or special characters.";
+                return Err(Failure::quoting("ERR ", list[2], problem));
             }
             *field = list[3].to_vec();
             reply.ok();
         }
-        "client|info" => reply.verbatim("txt", &client_line(session, &host.facts())),
+        "client|info" => reply.verbatim(*b"txt", &client_line(session, &host.facts())),
         "client|reply" => match &list[2].to_ascii_lowercase()[..] {
             b"on" => {
                 session.reply_mode = ReplyMode::On;

@@ -69,7 +69,7 @@ fn kind(word: &[u8]) -> Result<ClientKind, Failure> {
         b"master" => Ok(ClientKind::Master),
         b"slave" | b"replica" => Ok(ClientKind::Replica),
         b"pubsub" => Ok(ClientKind::PubSub),
-        _ => Err(Failure::said(format!("ERR Unknown client type '{}'", String::from_utf8_lossy(word)))),
+        _ => Err(Failure::quoting("ERR Unknown client type '", word, "'")),
     }
 }
 
@@ -119,7 +119,7 @@ impl KilledClients {
                 b"laddr" => filter.local = Some(value.to_vec()),
                 b"user" if *value == b"default" => {}
                 b"user" => {
-                    return Err(Failure::said(format!("ERR No such user '{}'", String::from_utf8_lossy(value))));
+                    return Err(Failure::quoting("ERR No such user '", value, "'"));
                 }
                 b"skipme" if value.eq_ignore_ascii_case(b"yes") => filter.skips_own = true,
                 b"skipme" if value.eq_ignore_ascii_case(b"no") => filter.skips_own = false,

@@ -30,8 +30,8 @@ pub(super) fn cluster(
         "cluster|myid" => reply.bulk(node_id(host.name(), own).as_bytes()),
         "cluster|myshardid" => reply.bulk(digest(host.name(), "shard", own).as_bytes()),
         "cluster|keyslot" => reply.integer(i64::from(slot_of(list[2]).0)),
-        "cluster|info" => reply.verbatim("txt", info(host, own).as_bytes()),
-        "cluster|nodes" => reply.verbatim("txt", nodes(host, own).as_bytes()),
+        "cluster|info" => reply.verbatim(*b"txt", info(host, own).as_bytes()),
+        "cluster|nodes" => reply.verbatim(*b"txt", nodes(host, own).as_bytes()),
         "cluster|slots" => slots(host, reply),
         "cluster|shards" => shards(host, reply),
         "cluster|links" => reply.array(0),
@@ -71,7 +71,7 @@ fn known_node(host: &dyn ConnectionHost, id: &[u8]) -> Result<(), Failure> {
     if all_shards(host).any(|shard| node_id(host.name(), shard).as_bytes() == id) {
         return Ok(());
     }
-    Err(Failure::said(format!("ERR Unknown node {}", String::from_utf8_lossy(id))))
+    Err(Failure::quoting("ERR Unknown node ", id, ""))
 }
 
 /// Each shard has an epoch of its own, as Redis's masters have.

@@ -103,7 +103,10 @@ fn run(
 }
 
 /// SELECT's database.
-fn database(door: Door, databases: u8, word: &[u8]) -> Result<u8, Failure> {
+///
+/// # Errors
+/// What the client is told.
+pub(crate) fn database(door: Door, databases: u8, word: &[u8]) -> Result<u8, Failure> {
     let number = canonical_integer(word).ok_or(Failure::NotInteger)?;
     if i32::try_from(number).is_err() {
         return Err(Failure::text("ERR value is out of range, value must between -2147483648 and 2147483647"));

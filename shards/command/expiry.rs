@@ -43,10 +43,7 @@ impl Conditions {
                 b"xx" => conditions.xx = true,
                 b"gt" => conditions.gt = true,
                 b"lt" => conditions.lt = true,
-                _ => {
-                    let option = String::from_utf8_lossy(option);
-                    return Err(Failure::said(format!("ERR Unsupported option {option}")));
-                }
+                _ => return Err(Failure::quoting("ERR Unsupported option ", option, "")),
             }
         }
         if conditions.nx && (conditions.xx || conditions.gt || conditions.lt) {

@@ -24,18 +24,23 @@ pub enum Failure {
     /// The number of arguments does not fit.
     WrongArity(&'static str),
     /// A whole error text, prefix included.
-    Text(Cow<'static, str>),
+    Text(Cow<'static, [u8]>),
 }
 
 impl Failure {
     /// An error whose text needs no formatting.
     pub const fn text(text: &'static str) -> Self {
-        Failure::Text(Cow::Borrowed(text))
+        Failure::Text(Cow::Borrowed(text.as_bytes()))
     }
 
     /// An error whose text was made for the occasion.
     pub fn said(text: String) -> Self {
-        Failure::Text(Cow::Owned(text))
+        Failure::Text(Cow::Owned(text.into_bytes()))
+    }
+
+    /// An error that quotes what the client sent, as Redis does it: any bytes, but not past a zero.
+    pub fn quoting(before: &str, quoted: &[u8], after: &str) -> Self {
+        Failure::Text(Cow::Owned([before.as_bytes(), as_c_string(quoted), after.as_bytes()].concat()))
     }
 
     /// Writes the error reply.
@@ -56,9 +61,14 @@ impl Failure {
             Failure::WrongArity(name) => {
                 reply.error(&format!("ERR wrong number of arguments for '{name}' command"));
             }
-            Failure::Text(text) => reply.error(text),
+            Failure::Text(text) => reply.error_bytes(text),
         }
     }
+}
+
+/// What a C string of these bytes shows.
+pub fn as_c_string(bytes: &[u8]) -> &[u8] {
+    bytes.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
 impl From<ColdRange> for Failure {

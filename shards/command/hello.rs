@@ -42,10 +42,7 @@ pub(super) fn hello(
                 name = Some(*given);
                 rest
             }
-            _ => {
-                let option = String::from_utf8_lossy(option);
-                return Err(Failure::said(format!("ERR Syntax error in HELLO option '{option}'")));
-            }
+            _ => return Err(Failure::quoting("ERR Syntax error in HELLO option '", option, "'")),
         };
     }
     if let Some((user, password)) = user {

@@ -1,6 +1,7 @@
 //! What a connection is to the commands: its database, its protocol, its transaction; and whether a command may run on it now.
 
 use crate::command::command::{Command, Run, flag};
+use crate::command::failure::as_c_string;
 use crate::command::table;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::DatabaseIndex;
@@ -136,7 +137,7 @@ impl Session {
             match table::find_subcommand(command, arguments[1]) {
                 Some(subcommand) => subcommand,
                 None if matches!(command.run, Run::Container) => {
-                    return self.refuse(reply, &unknown_subcommand(command, arguments[1]));
+                    return self.refuse_bytes(reply, &unknown_subcommand(command, arguments[1]));
                 }
                 None => command,
             }
@@ -185,23 +186,15 @@ impl Session {
     }
 
     fn refuse(&mut self, reply: &mut dyn ReplySink, text: &str) -> Admission {
-        if let Some(queue) = &mut self.transaction {
-            queue.aborted = true;
-        }
-        reply.error(text);
-        Admission::Refused
+        self.refuse_bytes(reply, text.as_bytes())
     }
 
-    /// Refuses with a text that may hold any bytes: line breaks in it become spaces.
+    /// Refuses with a text that may hold any bytes.
     fn refuse_bytes(&mut self, reply: &mut dyn ReplySink, text: &[u8]) -> Admission {
         if let Some(queue) = &mut self.transaction {
             queue.aborted = true;
         }
-        let mut error = Vec::with_capacity(text.len() + 3);
-        error.push(b'-');
-        error.extend(text.iter().map(|&byte| if byte == b'\r' || byte == b'\n' { b' ' } else { byte }));
-        error.extend_from_slice(b"\r\n");
-        reply.encoded(&error);
+        reply.error_bytes(text);
         Admission::Refused
     }
 
@@ -227,10 +220,7 @@ impl Session {
 const SHOWN_BYTES_MAX: usize = 128;
 
 fn unknown_command(arguments: &[&[u8]]) -> Vec<u8> {
-    // Redis prints these as C strings: what follows a NUL is not shown.
-    let shown = |bytes: &[u8], max: usize| -> Vec<u8> {
-        bytes[..bytes.len().min(max)].iter().copied().take_while(|&byte| byte != 0).collect()
-    };
+    let shown = |bytes: &[u8], max: usize| as_c_string(&bytes[..bytes.len().min(max)]).to_vec();
     let mut text = b"ERR unknown command '".to_vec();
     text.extend(shown(arguments[0], SHOWN_BYTES_MAX));
     text.extend_from_slice(b"', with args beginning with: ");
@@ -248,7 +238,8 @@ fn unknown_command(arguments: &[&[u8]]) -> Vec<u8> {
     text
 }
 
-fn unknown_subcommand(container: &Command, name: &[u8]) -> String {
-    let shown = String::from_utf8_lossy(&name[..name.len().min(SHOWN_BYTES_MAX)]).into_owned();
-    format!("ERR unknown subcommand '{shown}'. Try {} HELP.", container.name.to_uppercase())
+fn unknown_subcommand(container: &Command, name: &[u8]) -> Vec<u8> {
+    let shown = as_c_string(&name[..name.len().min(SHOWN_BYTES_MAX)]);
+    let help = format!("'. Try {} HELP.", container.name.to_uppercase());
+    [b"ERR unknown subcommand '", shown, help.as_bytes()].concat()
 }

@@ -108,7 +108,8 @@ pub fn getex(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn Repl
     write_string(call, key, reply)?;
     if new_ms != 0 && new_ms <= call.now_ms() {
         call.remove(key);
-    } else if new_ms != old_ms {
+    } else if options.deadline.is_some() || new_ms != old_ms {
+        // Like EXPIRE, also to the time that is there already: who watches the key is told in either case.
         call.keyspace.set_expiry(call.db, key, new_ms);
     }
     Ok(())
@@ -275,11 +276,12 @@ mod tests {
         assert_eq!(shard.run("GETEX k PX 7"), "\"v\"");
         assert_eq!(shard.run("GETEX k PERSIST"), "\"v\"");
         assert_eq!(shard.run(&format!("GETEX k PXAT {}", now + 9)), "\"v\"");
+        assert_eq!(shard.run(&format!("GETEX k PXAT {}", now + 9)), "\"v\"");
         assert_eq!(shard.run("GETEX k EXAT 1"), "\"v\"");
         let expire = |ms| format!("expire k at {ms}");
         assert_eq!(
             shard.take_effects(),
-            [expire(now + 7000), expire(now + 7), expire(0), expire(now + 9), "remove k".into()]
+            [expire(now + 7000), expire(now + 7), expire(0), expire(now + 9), expire(now + 9), "remove k".into()]
         );
         shard.run("SET k v");
         for options in ["KEEPTTL", "PERSIST EX 1", "EX 1 PERSIST", "EX 1 PX 1", "GET", "NX"] {

@@ -346,12 +346,12 @@ impl ReplySink for Recorder {
         self.protocol
     }
 
-    fn simple(&mut self, text: &str) {
-        self.element(text);
+    fn simple_bytes(&mut self, text: &[u8]) {
+        self.element(&String::from_utf8_lossy(text));
     }
 
-    fn error(&mut self, text: &str) {
-        self.element(&format!("-{text}"));
+    fn error_bytes(&mut self, text: &[u8]) {
+        self.element(&format!("-{}", String::from_utf8_lossy(text)));
     }
 
     fn integer(&mut self, value: i64) {
@@ -402,13 +402,13 @@ impl ReplySink for Recorder {
         self.element(&if self.resp3() { format!("{value}") } else { format!(":{}", i32::from(value)) });
     }
 
-    fn big_number(&mut self, digits: &str) {
-        self.element(digits);
+    fn big_number(&mut self, digits: &[u8]) {
+        self.element(&String::from_utf8_lossy(digits));
     }
 
-    fn verbatim(&mut self, format: &str, text: &[u8]) {
+    fn verbatim(&mut self, format: [u8; 3], text: &[u8]) {
         if self.resp3() {
-            self.element(&format!("{format}:\"{}\"", text.escape_ascii()));
+            self.element(&format!("{}:\"{}\"", format.escape_ascii(), text.escape_ascii()));
         } else {
             self.bulk(text);
         }

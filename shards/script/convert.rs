@@ -98,12 +98,12 @@ unsafe fn write_table(l: *mut lua_State, reply: &mut dyn ReplySink, frames: &mut
     // SAFETY: as in `write_value`.
     unsafe {
         if field(l, slots::ERR) == LUA_TSTRING {
-            reply.error(&String::from_utf8_lossy(string_at(l, -1)));
+            reply.error_bytes(string_at(l, -1));
             return lua_pop(l, 2);
         }
         lua_pop(l, 1);
         if field(l, slots::OK) == LUA_TSTRING {
-            reply.simple(&one_line(string_at(l, -1)));
+            reply.simple_bytes(&one_line(string_at(l, -1)));
             return lua_pop(l, 2);
         }
         lua_pop(l, 1);
@@ -122,8 +122,7 @@ unsafe fn write_table(l: *mut lua_State, reply: &mut dyn ReplySink, frames: &mut
                 lua_pushvalue(l, slots::STRING);
                 lua_rawget_(l, -3);
                 if lua_type(l, -1) == LUA_TSTRING {
-                    let format = String::from_utf8_lossy(string_at(l, -2));
-                    reply.verbatim(&format, string_at(l, -1));
+                    reply.verbatim(three_letters(string_at(l, -2)), string_at(l, -1));
                     return lua_pop(l, 4);
                 }
                 lua_pop(l, 1);
@@ -184,8 +183,16 @@ unsafe fn count_pairs(l: *mut lua_State) -> usize {
     count
 }
 
-fn one_line(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).replace(['\r', '\n'], " ")
+/// A format as RESP3 has room for it: cut at a zero or after three letters, filled up with blanks.
+fn three_letters(format: &[u8]) -> [u8; 3] {
+    let mut letters = [b' '; 3];
+    let given = format.iter().take_while(|&&byte| byte != 0);
+    letters.iter_mut().zip(given).for_each(|(letter, given)| *letter = *given);
+    letters
+}
+
+fn one_line(text: &[u8]) -> Vec<u8> {
+    text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }).collect()
 }
 
 /// A double as C's cast makes it an integer on this processor: what does not fit becomes the smallest one.

@@ -13,8 +13,8 @@ pub(super) fn replay(mut rest: &[u8], sink: &mut dyn ReplySink) {
         let text = std::str::from_utf8(line);
         let count = || number(line).try_into().expect("a reply's length is not negative");
         match kind {
-            b'+' => sink.simple(&String::from_utf8_lossy(line)),
-            b'-' => sink.error(&String::from_utf8_lossy(line)),
+            b'+' => sink.simple_bytes(line),
+            b'-' => sink.error_bytes(line),
             b':' => sink.integer(number(line)),
             b'$' if line == b"-1" => sink.null(),
             b'*' if line == b"-1" => sink.null_array(),
@@ -26,15 +26,15 @@ pub(super) fn replay(mut rest: &[u8], sink: &mut dyn ReplySink) {
             b'|' => sink.attribute(count()),
             b'#' => sink.boolean(line == b"t"),
             b',' => sink.double(text.ok().and_then(|text| text.parse().ok()).expect("a double is a number")),
-            b'(' => sink.big_number(text.expect("digits are ASCII")),
+            b'(' => sink.big_number(line),
             b'$' | b'=' | b'!' => {
                 let body = &rest[..count()];
                 rest = rest[body.len()..].strip_prefix(b"\r\n").expect("a bulk string ends with a line break");
                 match kind {
                     b'$' => sink.bulk(body),
-                    b'!' => sink.error(&String::from_utf8_lossy(body)),
+                    b'!' => sink.error_bytes(body),
                     _ => {
-                        let format = std::str::from_utf8(&body[..3]).expect("a format is ASCII");
+                        let format = body[..3].try_into().expect("a format has three letters");
                         sink.verbatim(format, &body[4..]);
                     }
                 }

@@ -29,7 +29,7 @@ impl Default for ScriptLimits {
 
 /// A text that is no script; the words are what the client reads.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ScriptError(pub String);
+pub struct ScriptError(pub Vec<u8>);
 
 /// Which script to run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -189,7 +189,7 @@ impl ScriptEngine {
             Script::Source(source) => match self.find_or_compile(source) {
                 Ok(index) => index,
                 Err(error) => {
-                    reply.error(&error.0);
+                    reply.error_bytes(&error.0);
                     return ScriptEnd::Raised;
                 }
             },
@@ -242,9 +242,9 @@ impl ScriptEngine {
         let chunk = self.vm.compile(&keep_lines(text)).map_err(|error| {
             let reason = match error {
                 CompileError::Syntax(message) => message,
-                CompileError::Memory => "not enough memory".into(),
+                CompileError::Memory => b"not enough memory".to_vec(),
             };
-            ScriptError(format!("ERR Error compiling script (new function): {reason}"))
+            ScriptError([b"ERR Error compiling script (new function): ", &reason[..]].concat())
         })?;
         if self.evaluated >= self.limits.evaluated_scripts_max {
             self.drop_oldest();

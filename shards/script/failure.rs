@@ -9,41 +9,39 @@ use std::os::raw::c_int;
 ///
 /// # Safety
 /// `thread` has just ended with `status`, an error; the limit is lifted.
-pub(super) unsafe fn describe(thread: *mut lua_State, status: c_int, digest: &ScriptDigest) -> String {
+pub(super) unsafe fn describe(thread: *mut lua_State, status: c_int, digest: &ScriptDigest) -> Vec<u8> {
     // SAFETY: the error value is on top; the frames are still there, LuaJIT does not unwind a thread that failed.
     unsafe {
         if status == LUA_ERRMEM {
-            return format!("ERR Error running script {digest}, not enough memory");
+            return format!("ERR Error running script {digest}, not enough memory").into_bytes();
         }
-        let message = match lua_type(thread, -1) {
+        let mut message = match lua_type(thread, -1) {
             LUA_TTABLE => {
                 lua_pushstring_(thread, c"err".as_ptr());
                 lua_rawget_(thread, -2);
-                if lua_isstring(thread, -1) != 0 { text_at(thread) } else { "ERR unknown error".into() }
+                if lua_isstring(thread, -1) != 0 {
+                    string_at(thread, -1).to_vec()
+                } else {
+                    b"ERR unknown error".to_vec()
+                }
             }
-            LUA_TSTRING | LUA_TNUMBER => format!("ERR {}", text_at(thread)),
-            LUA_TNIL => "ERR nil".into(),
-            LUA_TBOOLEAN => format!("ERR {}", lua_toboolean(thread, -1) != 0),
+            LUA_TSTRING | LUA_TNUMBER => [b"ERR ", string_at(thread, -1)].concat(),
+            LUA_TNIL => b"ERR nil".to_vec(),
+            LUA_TBOOLEAN => format!("ERR {}", lua_toboolean(thread, -1) != 0).into_bytes(),
             kind => {
                 let name = CStr::from_ptr(lua_typename(thread, kind)).to_string_lossy();
-                format!("ERR {name}: {:p}", lua_topointer(thread, -1))
+                format!("ERR {name}: {:p}", lua_topointer(thread, -1)).into_bytes()
             }
         };
-        match place(thread, &message) {
-            Some((source, line)) => format!("{message} script: {digest}, on {source}:{line}."),
-            None => message,
+        if let Some((source, line)) = place(thread, &message) {
+            message.extend_from_slice(format!(" script: {digest}, on {source}:{line}.").as_bytes());
         }
+        message
     }
 }
 
-/// The string or number on top, as text.
-unsafe fn text_at(thread: *mut lua_State) -> String {
-    // SAFETY: as in `describe`.
-    unsafe { String::from_utf8_lossy(string_at(thread, -1)).into_owned() }
-}
-
 /// Source and line of the function that raised; if that is no Lua function, of its caller.
-unsafe fn place(thread: *mut lua_State, message: &str) -> Option<(String, c_int)> {
+unsafe fn place(thread: *mut lua_State, message: &[u8]) -> Option<(String, c_int)> {
     let mut found = None;
     for level in 0..2 {
         // SAFETY: a `lua_Debug` of zeros is one; Lua fills it in. Its texts live as long as the functions on the stack.
@@ -65,7 +63,7 @@ unsafe fn place(thread: *mut lua_State, message: &str) -> Option<(String, c_int)
 
 /// The line that a message of the VM starts with. For the function on top, a thread that failed has no line of its own any more:
 /// LuaJIT kept it in a machine frame that is gone. Only errors of the VM itself are raised there, and these name their line.
-fn line_of(message: &str, source: &str) -> Option<c_int> {
-    let rest = message.strip_prefix("ERR ")?.strip_prefix(source)?.strip_prefix(':')?;
-    rest.split(':').next()?.parse().ok()
+fn line_of(message: &[u8], source: &str) -> Option<c_int> {
+    let rest = message.strip_prefix(b"ERR ")?.strip_prefix(source.as_bytes())?.strip_prefix(b":")?;
+    std::str::from_utf8(rest.split(|&byte| byte == b':').next()?).ok()?.parse().ok()
 }

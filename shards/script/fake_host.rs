@@ -16,6 +16,12 @@ impl Wire {
         self.bytes.extend_from_slice(format!("{kind}{rest}\r\n").as_bytes());
     }
 
+    fn line_of_bytes(&mut self, kind: u8, rest: &[u8]) {
+        self.bytes.push(kind);
+        self.bytes.extend_from_slice(rest);
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
     fn is_resp3(&self) -> bool {
         self.protocol == Protocol::Resp3
     }
@@ -25,11 +31,12 @@ impl ReplySink for Wire {
     fn protocol(&self) -> Protocol {
         self.protocol
     }
-    fn simple(&mut self, text: &str) {
-        self.line('+', text);
+    fn simple_bytes(&mut self, text: &[u8]) {
+        self.line_of_bytes(b'+', text);
     }
-    fn error(&mut self, text: &str) {
-        self.line('-', text.trim_end().replace(['\r', '\n'], " "));
+    fn error_bytes(&mut self, text: &[u8]) {
+        let text: Vec<u8> = text.iter().map(|&byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte }).collect();
+        self.line_of_bytes(b'-', &text);
     }
     fn integer(&mut self, value: i64) {
         self.line(':', value);
@@ -67,12 +74,12 @@ impl ReplySink for Wire {
             (false, _) => self.integer(value.into()),
         }
     }
-    fn big_number(&mut self, digits: &str) {
-        if self.is_resp3() { self.line('(', digits) } else { self.bulk(digits.as_bytes()) }
+    fn big_number(&mut self, digits: &[u8]) {
+        if self.is_resp3() { self.line_of_bytes(b'(', digits) } else { self.bulk(digits) }
     }
-    fn verbatim(&mut self, format: &str, text: &[u8]) {
+    fn verbatim(&mut self, format: [u8; 3], text: &[u8]) {
         if self.is_resp3() {
-            let body = [format.as_bytes(), b":", text].concat();
+            let body = [&format[..], b":", text].concat();
             self.line('=', body.len());
             self.bytes.extend_from_slice(&body);
             self.bytes.extend_from_slice(b"\r\n");
@@ -165,8 +172,8 @@ impl ScriptHost for FakeHost {
             }
             ("reply", [b"double"]) => reply.double(1.5),
             ("reply", [b"boolean"]) => reply.boolean(true),
-            ("reply", [b"big"]) => reply.big_number("123456789012345678901234567890"),
-            ("reply", [b"verbatim"]) => reply.verbatim("txt", b"some text"),
+            ("reply", [b"big"]) => reply.big_number(b"123456789012345678901234567890"),
+            ("reply", [b"verbatim"]) => reply.verbatim(*b"txt", b"some text"),
             ("reply", [b"empty"]) => {
                 reply.array(3);
                 reply.array(0);

@@ -41,6 +41,6 @@ pub trait ScriptHost {
     fn log(&mut self, level: LogLevel, message: &[u8]);
     /// `redis.setresp`: the protocol that later calls of this run are answered in.
     fn set_protocol(&mut self, protocol: Protocol);
-    /// `redis.acl_check_cmd`: may the client run this command? `None` if there is no such command or its arity is wrong.
+    /// `redis.acl_check_cmd`: may the client run this command? `None` if there is no such command.
     fn acl_check(&mut self, arguments: &[&[u8]]) -> Option<bool>;
 }

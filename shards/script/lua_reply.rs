@@ -205,7 +205,7 @@ unsafe fn wrap(l: *mut lua_State, name: &CStr) {
 /// # Safety
 /// Three slots are free and the limit is lifted.
 pub(super) unsafe fn push_error(l: *mut lua_State, text: &[u8]) {
-    let text = text.trim_ascii_end();
+    let text = without_last_line_break(text);
     // SAFETY: see above.
     unsafe {
         lua_createtable(l, 0, 2);
@@ -218,21 +218,28 @@ pub(super) unsafe fn push_error(l: *mut lua_State, text: &[u8]) {
     }
 }
 
+fn without_last_line_break(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., b'\r' | b'\n'] = text {
+        text = rest;
+    }
+    text
+}
+
 impl ReplySink for LuaReply<'_> {
     fn protocol(&self) -> Protocol {
         self.room.protocol.get()
     }
 
-    fn simple(&mut self, text: &str) {
+    fn simple_bytes(&mut self, text: &[u8]) {
         // SAFETY: as in `tagged`.
-        self.tagged(text.len(), c"ok", |l| unsafe { push_bytes(l, text.as_bytes()) });
+        self.tagged(text.len(), c"ok", |l| unsafe { push_bytes(l, text) });
     }
 
-    fn error(&mut self, text: &str) {
+    fn error_bytes(&mut self, text: &[u8]) {
         self.is_error |= self.frames.is_empty();
         // SAFETY: as in `tagged`.
         self.value(text.len(), |l| unsafe {
-            push_error(l, text.as_bytes());
+            push_error(l, text);
             lua_pushboolean(l, 1);
             lua_setfield(l, -2, c"ignore_error_stats_update".as_ptr());
         });
@@ -328,15 +335,15 @@ impl ReplySink for LuaReply<'_> {
         self.value(0, |l| unsafe { lua_pushboolean(l, value.into()) });
     }
 
-    fn big_number(&mut self, digits: &str) {
+    fn big_number(&mut self, digits: &[u8]) {
         if self.protocol() == Protocol::Resp2 {
-            return self.bulk(digits.as_bytes());
+            return self.bulk(digits);
         }
         // SAFETY: as in `tagged`.
-        self.tagged(digits.len(), c"big_number", |l| unsafe { push_bytes(l, digits.as_bytes()) });
+        self.tagged(digits.len(), c"big_number", |l| unsafe { push_bytes(l, digits) });
     }
 
-    fn verbatim(&mut self, format: &str, text: &[u8]) {
+    fn verbatim(&mut self, format: [u8; 3], text: &[u8]) {
         if self.protocol() == Protocol::Resp2 {
             return self.bulk(text);
         }
@@ -345,7 +352,7 @@ impl ReplySink for LuaReply<'_> {
             lua_createtable(l, 0, 2);
             push_bytes(l, text);
             lua_setfield(l, -2, c"string".as_ptr());
-            push_bytes(l, format.as_bytes());
+            push_bytes(l, &format);
             lua_setfield(l, -2, c"format".as_ptr());
         });
     }

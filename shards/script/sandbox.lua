@@ -113,7 +113,6 @@ contents.bit = lock(choose(bit, [[arshift band bnot bor bswap bxor lshift rol ro
 contents.coroutine = lock(coroutine_library)
 contents.os = lock({ clock = os.clock })
 contents.redis = lock(redis)
-contents.server = contents.redis
 
 setmetatable(contents, { __index = missing })
 local globals = lock(contents)

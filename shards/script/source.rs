@@ -79,31 +79,31 @@ pub struct ScriptFlags {
 
 /// Reads the flags and says where the Lua text starts: at the line break that ends the first line, so that line numbers stay
 /// right. The error is what the client reads.
-pub(super) fn parse_shebang(source: &[u8]) -> Result<(ScriptFlags, &[u8]), String> {
+pub(super) fn parse_shebang(source: &[u8]) -> Result<(ScriptFlags, &[u8]), Vec<u8>> {
     if !source.starts_with(b"#!") {
         return Ok((ScriptFlags::default(), source));
     }
-    let line_end = source.iter().position(|&byte| byte == b'\n').ok_or("ERR Invalid script shebang")?;
+    let line_end = source.iter().position(|&byte| byte == b'\n').ok_or(b"ERR Invalid script shebang")?;
     let words = split_words(&source[..line_end]).filter(|words| !words.is_empty());
-    let words = words.ok_or("ERR Invalid engine in script shebang")?;
+    let words = words.ok_or(b"ERR Invalid engine in script shebang")?;
     if words[0] != b"#!lua" {
-        return Err(format!("ERR Unexpected engine in script shebang: {}", String::from_utf8_lossy(&words[0])));
+        return Err([b"ERR Unexpected engine in script shebang: ", &words[0][..]].concat());
     }
     let mut flags = ScriptFlags { declared: true, ..ScriptFlags::default() };
     for word in &words[1..] {
         let Some(names) = word.strip_prefix(b"flags=") else {
-            return Err(format!("ERR Unknown lua shebang option: {}", String::from_utf8_lossy(word)));
+            return Err([b"ERR Unknown lua shebang option: ", &word[..]].concat());
         };
-        for name in names.split(|&byte| byte == b',') {
+        // No flags at all are none; an empty one among others is unknown, as in Redis.
+        for name in names.split(|&byte| byte == b',').filter(|_| !names.is_empty()) {
             match name {
-                b"" => {}
                 b"no-writes" => flags.no_writes = true,
                 b"allow-oom" => flags.allow_oom = true,
                 b"allow-stale" => flags.allow_stale = true,
                 b"no-cluster" => flags.no_cluster = true,
                 b"allow-cross-slot-keys" => flags.allow_cross_slot_keys = true,
                 _ => {
-                    return Err(format!("ERR Unexpected flag in script shebang: {}", String::from_utf8_lossy(name)));
+                    return Err([b"ERR Unexpected flag in script shebang: ", name].concat());
                 }
             }
         }
@@ -210,11 +210,13 @@ mod tests {
             ("#!\nreturn 1", "ERR Unexpected engine in script shebang: #!"),
             ("#!python\nreturn 1", "ERR Unexpected engine in script shebang: #!python"),
             ("#!lua flags=foo\nreturn 1", "ERR Unexpected flag in script shebang: foo"),
+            ("#!lua flags=no-writes,\nreturn 1", "ERR Unexpected flag in script shebang: "),
+            ("#!lua flags=,no-writes\nreturn 1", "ERR Unexpected flag in script shebang: "),
             ("#!lua name=x\nreturn 1", "ERR Unknown lua shebang option: name=x"),
             ("#!lua 'flags=no-writes\nreturn 1", "ERR Invalid engine in script shebang"),
             ("#!lua 'flags=no-writes'x\nreturn 1", "ERR Invalid engine in script shebang"),
         ] {
-            assert_eq!(parse_shebang(source.as_bytes()).unwrap_err(), error, "{source}");
+            assert_eq!(parse_shebang(source.as_bytes()).unwrap_err(), error.as_bytes(), "{source}");
         }
     }
 }

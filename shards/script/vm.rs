@@ -24,7 +24,7 @@ pub(super) struct Chunk(c_int);
 /// Why a text did not compile.
 pub(super) enum CompileError {
     /// The message of Lua's parser.
-    Syntax(String),
+    Syntax(Vec<u8>),
     /// The VM's memory limit.
     Memory,
 }
@@ -86,7 +86,7 @@ impl Vm {
     /// Compiles a text (no bytecode) and keeps the function.
     pub(super) fn compile(&mut self, text: &[u8]) -> Result<Chunk, CompileError> {
         if text.starts_with(&LUA_SIGNATURE[..1]) {
-            return Err(CompileError::Syntax("attempt to load chunk with wrong mode".into()));
+            return Err(CompileError::Syntax(b"attempt to load chunk with wrong mode".to_vec()));
         }
         match self.try_compile(text) {
             Err(CompileError::Memory) => {
@@ -107,7 +107,7 @@ impl Vm {
             match status {
                 LUA_OK => Ok(Chunk(luaL_ref(l, LUA_REGISTRYINDEX))),
                 LUA_ERRMEM => Err(CompileError::Memory),
-                _ => Err(CompileError::Syntax(String::from_utf8_lossy(string_at(l, -1)).into_owned())),
+                _ => Err(CompileError::Syntax(string_at(l, -1).to_vec())),
             }
         }
     }
@@ -184,7 +184,7 @@ impl Vm {
         // SAFETY: the thread stands where it raised.
         let text = unsafe { failure::describe(thread, status, digest) };
         self.renew_thread();
-        reply.error(&text);
+        reply.error_bytes(&text);
         RunEnd::Raised
     }
 

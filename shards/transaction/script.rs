@@ -2,8 +2,8 @@
 //! back.
 
 use crate::command::{
-    Arguments, Call, Command, Entropy, Failure, Run, ScriptCalls, at_shard_port, counts_lookups, find, find_subcommand,
-    flag,
+    Arguments, Call, Command, Door, Entropy, Failure, Run, ScriptCalls, at_shard_port, counts_lookups, database, find,
+    find_subcommand, flag, run_command,
 };
 use crate::keyspace::{ColdRange, DatabaseIndex, Keyspace, Segments};
 use crate::limits::SCRIPT_LOG_LINES_MAX;
@@ -155,27 +155,37 @@ impl ScriptHost for Host<'_> {
     fn set_protocol(&mut self, _protocol: Protocol) {}
 
     fn acl_check(&mut self, arguments: &[&[u8]]) -> Option<bool> {
-        lookup(arguments).filter(|command| command.arity_fits(arguments.len())).map(|_| true)
+        lookup(arguments).map(|_| true)
     }
 }
 
 impl Host<'_> {
+    fn fail(&mut self, failure: Failure, reply: &mut dyn ReplySink) {
+        self.calls.failed();
+        failure.write(reply);
+    }
+
     /// The few commands of the connection that make sense in a script.
     fn on_connection(&mut self, command: &Command, arguments: &[&[u8]], reply: &mut dyn ReplySink) {
         match (command.name, arguments) {
             ("ping", [_]) => reply.simple("PONG"),
-            ("ping" | "echo", [_, text, ..]) => reply.bulk(text),
-            ("select", [_, index]) => match crate::keyspace::canonical_integer(index) {
-                Some(db) if self.at_shard_port && db != 0 => {
-                    reply.error("ERR SELECT is not allowed in cluster mode");
+            ("ping" | "echo", [_, text]) => reply.bulk(text),
+            ("ping", _) => self.fail(Failure::WrongArity("ping"), reply),
+            ("select", [_, index]) => {
+                let door = if self.at_shard_port { Door::Shard(self.config.shard) } else { Door::Server };
+                match database(door, self.config.databases, index) {
+                    Ok(db) => {
+                        self.db = db;
+                        reply.ok();
+                    }
+                    Err(failure) => self.fail(failure, reply),
                 }
-                Some(db) if (0..i64::from(self.config.databases)).contains(&db) => {
-                    self.db = db as DatabaseIndex;
-                    reply.ok();
+            }
+            (name, _) if name == "command" || name.starts_with("command|") => {
+                if let Err(failure) = run_command(Arguments::new(arguments), reply) {
+                    self.fail(failure, reply);
                 }
-                Some(_) => reply.error("ERR DB index is out of range"),
-                None => reply.error("ERR value is not an integer or out of range"),
-            },
+            }
             ("time", _) => {
                 let now_ms = self.keyspace.now_ms();
                 reply.array(2);

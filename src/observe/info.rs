@@ -129,7 +129,7 @@ pub(super) fn run(asked: Asked<'_>) {
     let wanted: Vec<Vec<u8>> = asked.list[1..].iter().map(|section| section.to_ascii_lowercase()).collect();
     asked.ask(CoreFacts::of, move |engine, state, cores, reply| {
         let facts = NodeFacts::new(engine, state, cores);
-        reply.verbatim("txt", text(&facts, &wanted).as_bytes());
+        reply.verbatim(*b"txt", text(&facts, &wanted).as_bytes());
     });
 }
 

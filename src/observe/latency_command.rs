@@ -41,7 +41,7 @@ pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
         "graph" => {
             let name = asked.list[2].to_vec();
             asked.ask(events, move |_, _, cores, reply| match find(merge(cores), &name) {
-                Some(event) => reply.verbatim("txt", graph::draw(&event, process::unix_time().as_secs()).as_bytes()),
+                Some(event) => reply.verbatim(*b"txt", graph::draw(&event, process::unix_time().as_secs()).as_bytes()),
                 None => {
                     let name = String::from_utf8_lossy(&name);
                     reply.error(&format!("ERR No samples available for event '{name}'"));
@@ -61,7 +61,7 @@ pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
         "doctor" => asked.ask(events, |engine, _, cores, reply| {
             let threshold = engine.node.settings.config().latency_monitor_threshold;
             let text = report(&merge(cores), threshold.map(|threshold| threshold.as_millis()));
-            reply.verbatim("txt", text.as_bytes());
+            reply.verbatim(*b"txt", text.as_bytes());
         }),
         "histogram" => histogram(asked),
         "help" => asked.reply(|_, _, reply| {

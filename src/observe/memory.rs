@@ -14,7 +14,7 @@ pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
             stats(&NodeFacts::new(engine, state, cores), reply);
         }),
         "doctor" => asked.ask(CoreFacts::of, |engine, state, cores, reply| {
-            reply.verbatim("txt", report(&NodeFacts::new(engine, state, cores)).as_bytes());
+            reply.verbatim(*b"txt", report(&NodeFacts::new(engine, state, cores)).as_bytes());
         }),
         // Redis says this too where its allocator has no statistics.
         "malloc-stats" => asked.reply(|_, _, reply| reply.bulk(b"Stats not supported for the current allocator")),

@@ -29,7 +29,7 @@ pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
 
 fn load(asked: Asked<'_>) {
     let source = asked.list[2].to_vec();
-    let load = move |view: &mut CoreView<'_>| -> Result<Option<String>, String> {
+    let load = move |view: &mut CoreView<'_>| -> Result<Option<String>, Vec<u8>> {
         let mut digest = None;
         for local in &mut view.engine.shards {
             let loaded = local.shard.scripts().load(&source).map_err(|error| error.0)?;
@@ -38,7 +38,7 @@ fn load(asked: Asked<'_>) {
         Ok(digest)
     };
     asked.ask(load, |_, _, cores, reply| match cores.into_iter().collect::<Result<Vec<_>, _>>() {
-        Err(text) => reply.error(&text),
+        Err(text) => reply.error_bytes(&text),
         Ok(digests) => match digests.into_iter().flatten().next() {
             Some(digest) => reply.bulk(digest.as_bytes()),
             None => reply.error("ERR no shard is there to know the script"),

@@ -87,17 +87,17 @@ impl ReplySink for WireReply<'_> {
     }
 
     #[inline]
-    fn simple(&mut self, text: &str) {
-        debug_assert!(!text.contains(['\r', '\n']), "a simple string has no line breaks: {text:?}");
+    fn simple_bytes(&mut self, text: &[u8]) {
+        debug_assert!(!text.contains(&b'\r') && !text.contains(&b'\n'), "a simple string has no line breaks: {text:?}");
         self.out.push(b'+');
-        self.out.extend_from_slice(text.as_bytes());
+        self.out.extend_from_slice(text);
         self.out.extend_from_slice(b"\r\n");
     }
 
-    fn error(&mut self, text: &str) {
+    fn error_bytes(&mut self, text: &[u8]) {
         self.out.push(b'-');
         let start = self.out.len();
-        self.out.extend_from_slice(text.as_bytes());
+        self.out.extend_from_slice(text);
         self.out[start..].iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n')).for_each(|byte| *byte = b' ');
         self.out.extend_from_slice(b"\r\n");
     }
@@ -171,21 +171,24 @@ impl ReplySink for WireReply<'_> {
         });
     }
 
-    fn big_number(&mut self, digits: &str) {
+    fn big_number(&mut self, digits: &[u8]) {
         match self.protocol {
-            Protocol::Resp2 => self.bulk(digits.as_bytes()),
-            Protocol::Resp3 => self.digits(b'(', digits),
+            Protocol::Resp2 => self.bulk(digits),
+            Protocol::Resp3 => {
+                self.out.push(b'(');
+                self.out.extend_from_slice(digits);
+                self.out.extend_from_slice(b"\r\n");
+            }
         }
     }
 
-    fn verbatim(&mut self, format: &str, text: &[u8]) {
+    fn verbatim(&mut self, format: [u8; 3], text: &[u8]) {
         match self.protocol {
             Protocol::Resp2 => self.bulk(text),
             Protocol::Resp3 => {
-                assert!(format.len() == 3, "a verbatim string's format has three letters: {format:?}");
                 self.out.reserve(text.len() + 32);
                 self.line(b'=', text.len() + 4);
-                self.out.extend_from_slice(format.as_bytes());
+                self.out.extend_from_slice(&format);
                 self.out.push(b':');
                 self.out.extend_from_slice(text);
                 self.out.extend_from_slice(b"\r\n");
@@ -243,8 +246,8 @@ mod tests {
         expect(|reply| reply.double(f64::NEG_INFINITY), "$4\r\n-inf\r\n", ",-inf\r\n");
         expect(|reply| reply.boolean(true), ":1\r\n", "#t\r\n");
         expect(|reply| reply.boolean(false), ":0\r\n", "#f\r\n");
-        expect(|reply| reply.big_number("123"), "$3\r\n123\r\n", "(123\r\n");
-        expect(|reply| reply.verbatim("txt", b"ab"), "$2\r\nab\r\n", "=6\r\ntxt:ab\r\n");
+        expect(|reply| reply.big_number(b"123"), "$3\r\n123\r\n", "(123\r\n");
+        expect(|reply| reply.verbatim(*b"txt", b"ab"), "$2\r\nab\r\n", "=6\r\ntxt:ab\r\n");
         expect(|reply| reply.encoded(b":1\r\n"), ":1\r\n", ":1\r\n");
         assert_eq!(written(Protocol::Resp3, |reply| reply.attribute(1)), "|1\r\n");
     }

@@ -83,7 +83,7 @@ impl Engine {
                     ids.into_iter().filter_map(line).flatten().collect()
                 }
             };
-            WireReply::new(out, state.session.protocol).verbatim("txt", &text);
+            WireReply::new(out, state.session.protocol).verbatim(*b"txt", &text);
         }));
         self.ask_all(socket, state, question, finish);
     }

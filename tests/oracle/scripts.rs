@@ -78,12 +78,23 @@ EVAL "return {map={a=1}}" 0
 EVAL "return {set={a=true}}" 0
 EVAL "return {big_number='123'}" 0
 EVAL "return {verbatim_string={format='txt',string='hi'}}" 0
+EVAL "return {verbatim_string={format='markdown',string='hi'}}" 0
+EVAL "return {verbatim_string={format='m',string='hi'}}" 0
+EVAL "return {verbatim_string={format='\\255\\254\\253',string='hi'}}" 0
 EVAL "return {null=true}" 0
 EVAL "return redis.status_reply('fine')" 0
 EVAL "return redis.error_reply('MYERR bad')" 0
 EVAL "return redis.error_reply('bad')" 0
 EVAL "return redis.error_reply('-MYERR bad')" 0
 EVAL "return redis.status_reply(1)" 0
+EVAL "return redis.status_reply('\\255\\254')" 0
+EVAL "return redis.error_reply('\\255\\254')" 0
+EVAL "return redis.error_reply('MYERR bad ')" 0
+EVAL "return redis.error_reply('MYERR bad\\r\\n')" 0
+EVAL "return {ok='a\\255b'}" 0
+EVAL "return {err='MYERR \\255'}" 0
+EVAL "return {big_number='\\255'}" 0
+EVAL "error('\\255')" 0
 EVAL "return redis.error_reply()" 0
 EVAL "return KEYS" 2 a b c d
 EVAL "return ARGV" 2 a b c d
@@ -168,6 +179,16 @@ EVAL "return redis.call('CONFIG','GET','port')" 0
 EVAL "return redis.call('SHUTDOWN')" 0
 EVAL "return redis.call('DBSIZE')" 0
 EVAL "return redis.call('ECHO','x')" 0
+EVAL "return redis.call('PING','x')" 0
+EVAL "return redis.call('PING','x','y')" 0
+EVAL "return redis.call('SELECT','99')" 0
+EVAL "return redis.call('SELECT','-1')" 0
+EVAL "return redis.call('SELECT','2147483648')" 0
+EVAL "return redis.call('SELECT','abc')" 0
+EVAL "return redis.call('COMMAND','GETKEYS','MSET','a','1','b','2')" 0
+EVAL "return redis.call('COMMAND','BOGUS')" 0
+EVAL "return redis.call('COMMAND','GETKEYS','BOGUS','x')" 0
+EVAL "return server" 0
 EVAL "return redis.call('FLUSHDB')" 0
 EVAL "redis.call('SELECT',3) return redis.call('SET','in3','1')" 0
 SELECT 3
@@ -196,6 +217,7 @@ EVAL "return redis.set_repl(redis.REPL_ALL)" 0
 EVAL "return redis.breakpoint()" 0
 EVAL "return type(redis.acl_check_cmd)" 0
 EVAL "return redis.acl_check_cmd('GET','k')" 0
+EVAL "return redis.acl_check_cmd('GET')" 0
 EVAL "return redis.acl_check_cmd('BOGUS')" 0
 EVAL "return redis.nothing" 0
 EVAL "redis.x = 1" 0
@@ -281,6 +303,9 @@ EVAL "#!lua\nreturn 1" 0
 EVAL "#!lua flags=no-writes\nreturn redis.call('SET','k','v')" 0
 EVAL "#!lua flags=no-writes\nreturn redis.call('GET','k')" 0
 EVAL "#!lua flags=bogus\nreturn 1" 0
+EVAL "#!lua flags=\nreturn 1" 0
+EVAL "#!lua flags=no-writes,,allow-oom\nreturn 1" 0
+EVAL "#!lua flags=no-writes,\nreturn 1" 0
 EVAL "#!bogus\nreturn 1" 0
 EVAL "#!lua name=x\nreturn 1" 0
 EVAL "#!lua" 0

@@ -23,8 +23,8 @@ pub fn command(arguments: Arguments<'_>, reply: &mut dyn ReplySink) -> Result<()
         return Ok(());
     };
     let sub = find_subcommand(&COMMANDS[0], name).ok_or_else(|| {
-        let name = String::from_utf8_lossy(&name[..name.len().min(UNKNOWN_BYTES_MAX)]);
-        Failure::said(format!("ERR unknown subcommand '{name}'. Try COMMAND HELP."))
+        let name = &name[..name.len().min(UNKNOWN_BYTES_MAX)];
+        Failure::quoting("ERR unknown subcommand '", name, "'. Try COMMAND HELP.")
     })?;
     if !sub.arity_fits(arguments.len()) {
         return Err(Failure::WrongArity(sub.name));

@@ -36,12 +36,12 @@ impl ReplySink for Text {
         Protocol::Resp2
     }
 
-    fn simple(&mut self, text: &str) {
-        self.element(text);
+    fn simple_bytes(&mut self, text: &[u8]) {
+        self.element(&String::from_utf8_lossy(text));
     }
 
-    fn error(&mut self, text: &str) {
-        self.element(&format!("-{text}"));
+    fn error_bytes(&mut self, text: &[u8]) {
+        self.element(&format!("-{}", String::from_utf8_lossy(text)));
     }
 
     fn integer(&mut self, value: i64) {
@@ -89,11 +89,11 @@ impl ReplySink for Text {
         self.integer(i64::from(value));
     }
 
-    fn big_number(&mut self, digits: &str) {
-        self.element(digits);
+    fn big_number(&mut self, digits: &[u8]) {
+        self.element(&String::from_utf8_lossy(digits));
     }
 
-    fn verbatim(&mut self, _: &str, text: &[u8]) {
+    fn verbatim(&mut self, _: [u8; 3], text: &[u8]) {
         self.bulk(text);
     }
 
