@@ -101,11 +101,13 @@ impl Reactor {
                 Decoded::Incomplete { .. } => break,
                 Decoded::Large { consumed, .. } => used += consumed,
                 Decoded::Error(error) => {
-                    engine.send_run(socket, state);
-                    if state.waiting.is_none() {
-                        error.write(out);
-                        state.gates.mark(out.len() - start, None);
+                    if state.run.is_some() {
+                        // What was gathered is answered first. The decoder gives the error again.
+                        engine.send_run(socket, state);
+                        break;
                     }
+                    error.write(out);
+                    state.gates.mark(out.len() - start, None);
                     state.session.closing = true;
                 }
             }
