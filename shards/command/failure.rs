@@ -4,6 +4,9 @@ use crate::keyspace::ColdRange;
 use crate::reply::ReplySink;
 use std::borrow::Cow;
 
+/// Bytes of what a client sent that an error repeats at most.
+pub(super) const SHOWN_BYTES_MAX: usize = 128;
+
 /// Why a command did not finish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -36,6 +39,14 @@ impl Failure {
     /// An error whose text was made for the occasion.
     pub fn said(text: String) -> Self {
         Failure::Text(Cow::Owned(text))
+    }
+
+    /// A subcommand that is unknown, or has more arguments than it takes: Redis tells these apart only where its table does.
+    pub fn subcommand(container: &'static str, given: &[u8]) -> Self {
+        let shown = String::from_utf8_lossy(&given[..given.len().min(SHOWN_BYTES_MAX)]);
+        Failure::said(format!(
+            "ERR unknown subcommand or wrong number of arguments for '{shown}'. Try {container} HELP."
+        ))
     }
 
     /// Writes the error reply.

@@ -1,6 +1,7 @@
 //! What a connection is to the commands: its database, its protocol, its transaction; and whether a command may run on it now.
 
 use crate::command::command::{Command, Run, flag};
+use crate::command::failure::SHOWN_BYTES_MAX;
 use crate::command::table;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::DatabaseIndex;
@@ -224,9 +225,6 @@ impl Session {
         }
     }
 }
-
-/// Redis shows at most 128 bytes of a name and of the arguments.
-const SHOWN_BYTES_MAX: usize = 128;
 
 fn unknown_command(arguments: &[&[u8]]) -> Vec<u8> {
     // Redis prints these as C strings: what follows a NUL is not shown.
