@@ -97,7 +97,10 @@ impl Reactor {
                     }
                     used += consumed;
                 }
-                Decoded::Empty { consumed } => used += consumed,
+                Decoded::Empty { consumed } => {
+                    state.session.reply_mode.request_ended();
+                    used += consumed;
+                }
                 Decoded::Incomplete { .. } => break,
                 Decoded::Large { consumed, .. } => used += consumed,
                 Decoded::Error(error) => {
@@ -106,7 +109,9 @@ impl Reactor {
                         engine.send_run(socket, state);
                         break;
                     }
-                    error.write(out);
+                    if state.session.reply_mode.sends() {
+                        error.write(out);
+                    }
                     state.gates.mark(out.len() - start, None);
                     state.session.closing = true;
                 }
