@@ -6,7 +6,7 @@ use crate::command::failure::Failure;
 use crate::command::help;
 use crate::command::host::{ClientFacts, ConnectionHost};
 use crate::command::row::{container, row};
-use crate::command::session::{ReplyMode, Session};
+use crate::command::session::Session;
 use crate::reply::{Protocol, ReplySink};
 
 pub(super) const INVALID_NAME: Failure =
@@ -50,12 +50,11 @@ pub(super) fn client(
         "client|info" => reply.verbatim(*b"txt", &client_line(session, &host.facts())),
         "client|reply" => match &list[2].to_ascii_lowercase()[..] {
             b"on" => {
-                session.reply_mode = ReplyMode::On;
+                session.reply_mode.on();
                 reply.ok();
             }
-            b"off" => session.reply_mode = ReplyMode::Off,
-            b"skip" if session.reply_mode == ReplyMode::Off => {}
-            b"skip" => session.reply_mode = ReplyMode::SkipNext,
+            b"off" => session.reply_mode.off(),
+            b"skip" => session.reply_mode.skip(),
             _ => return Err(Failure::Syntax),
         },
         "client|no-evict" => {

@@ -2,7 +2,7 @@
 
 use crate::command::connection::run_on_connection;
 use crate::command::host::{ClientFacts, ConnectionHost, Endpoint, PreferredEndpoint};
-use crate::command::session::{Admission, Door, ReplyMode, Session};
+use crate::command::session::{Admission, Door, Session};
 use crate::command::testing::Recorder;
 use crate::ids::{ClientId, ShardId};
 use crate::reply::Protocol;
@@ -67,10 +67,9 @@ fn run(session: &mut Session, host: &TestHost, line: &str) -> String {
     if let Admission::Run(command) = session.admit(&list, &mut reply) {
         run_on_connection(command, session, host, &list, &mut reply);
     }
-    if matches!(session.reply_mode, ReplyMode::Off | ReplyMode::SkipNext) {
-        return String::new();
-    }
-    reply.finish()
+    let sends = session.reply_mode.sends();
+    session.reply_mode.request_ended();
+    if sends { reply.finish() } else { String::new() }
 }
 
 fn check(session: &mut Session, host: &TestHost, lines: &[(&str, &str)]) {
@@ -173,11 +172,17 @@ fn a_clients_own_names() {
             ("CLIENT REPLY foo", "-ERR syntax error"),
             ("CLIENT REPLY OFF", ""),
             ("CLIENT REPLY SKIP", ""),
+            ("PING", ""),
             ("CLIENT REPLY ON", "OK"),
             ("CLIENT REPLY SKIP", ""),
+            ("PING", ""),
+            ("PING", "PONG"),
+            ("CLIENT REPLY SKIP", ""),
+            ("RESET", ""),
+            ("CLIENT REPLY OFF", ""),
+            ("RESET", "RESET"),
         ],
     );
-    session.reply_mode = ReplyMode::On;
     let info = run(&mut session, &OPEN, "CLIENT INFO");
     assert!(
         info.starts_with(r#""id=7 addr=127.0.0.1:5000 laddr=127.0.0.1:6379 fd=8 name=me age=0 idle=0 flags=e db=0"#)

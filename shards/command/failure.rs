@@ -4,6 +4,9 @@ use crate::keyspace::ColdRange;
 use crate::reply::ReplySink;
 use std::borrow::Cow;
 
+/// Bytes of what a client sent that an error repeats at most.
+pub(super) const SHOWN_BYTES_MAX: usize = 128;
+
 /// Why a command did not finish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -41,6 +44,13 @@ impl Failure {
     /// An error that quotes what the client sent, as Redis does it: any bytes, but not past a zero.
     pub fn quoting(before: &str, quoted: &[u8], after: &str) -> Self {
         Failure::Text(Cow::Owned([before.as_bytes(), as_c_string(quoted), after.as_bytes()].concat()))
+    }
+
+    /// A subcommand that is unknown, or has more arguments than it takes: Redis tells these apart only where its table does.
+    pub fn subcommand(container: &'static str, given: &[u8]) -> Self {
+        let given = &given[..given.len().min(SHOWN_BYTES_MAX)];
+        let after = format!("'. Try {container} HELP.");
+        Failure::quoting("ERR unknown subcommand or wrong number of arguments for '", given, &after)
     }
 
     /// Writes the error reply.

@@ -4,7 +4,7 @@ use crate::command::authentication::authenticate;
 use crate::command::client::name_is_valid;
 use crate::command::failure::Failure;
 use crate::command::host::ConnectionHost;
-use crate::command::session::{Door, ReplyMode, Session};
+use crate::command::session::{Door, Session};
 use crate::keyspace::canonical_integer;
 use crate::reply::{Protocol, ReplySink};
 
@@ -84,7 +84,8 @@ pub(super) fn reset(session: &mut Session, host: &dyn ConnectionHost, reply: &mu
     fresh.library_version = std::mem::take(&mut session.library_version);
     fresh.last_command = session.last_command;
     fresh.watched = std::mem::take(&mut session.watched);
-    fresh.reply_mode = ReplyMode::On;
+    fresh.reply_mode = session.reply_mode;
+    fresh.reply_mode.reset();
     fresh.closing = session.closing;
     *session = fresh;
     reply.switch_protocol(Protocol::Resp2);

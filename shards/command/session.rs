@@ -1,7 +1,7 @@
 //! What a connection is to the commands: its database, its protocol, its transaction; and whether a command may run on it now.
 
 use crate::command::command::{Command, Run, flag};
-use crate::command::failure::as_c_string;
+use crate::command::failure::{SHOWN_BYTES_MAX, as_c_string};
 use crate::command::table;
 use crate::ids::{ClientId, ShardId};
 use crate::keyspace::DatabaseIndex;
@@ -18,18 +18,55 @@ pub enum Door {
     Shard(ShardId),
 }
 
-/// What CLIENT REPLY chose.
+/// What CLIENT REPLY chose. As in Redis these are flags of their own: within EXEC, where commands follow each other without one of them
+/// having ended, any of them may be set together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum ReplyMode {
+pub struct ReplyMode(u8);
+
+impl ReplyMode {
     /// Replies are sent.
-    #[default]
-    On,
-    /// None are sent.
-    Off,
-    /// The command that runs now (CLIENT REPLY SKIP itself) and the next one get none.
-    SkipNext,
-    /// This command gets none.
-    Skip,
+    pub const ON: ReplyMode = ReplyMode(0);
+    /// None are sent, until further notice.
+    const OFF: u8 = 1;
+    /// None is sent to the request that runs.
+    const SKIP: u8 = 2;
+    /// None will be sent to the one after it.
+    const SKIP_NEXT: u8 = 4;
+
+    /// CLIENT REPLY ON.
+    pub fn on(&mut self) {
+        self.0 &= !Self::OFF;
+    }
+
+    /// CLIENT REPLY OFF.
+    pub fn off(&mut self) {
+        self.0 |= Self::OFF;
+    }
+
+    /// CLIENT REPLY SKIP.
+    pub fn skip(&mut self) {
+        if self.0 & Self::OFF == 0 {
+            self.0 |= Self::SKIP_NEXT;
+        }
+    }
+
+    /// Whether what is written now is sent.
+    #[inline]
+    pub fn sends(self) -> bool {
+        self.0 & (Self::OFF | Self::SKIP) == 0
+    }
+
+    /// The request has ended, or was an empty one.
+    #[inline]
+    pub fn request_ended(&mut self) {
+        let skip = if self.0 & Self::SKIP_NEXT == 0 { 0 } else { Self::SKIP };
+        self.0 = self.0 & Self::OFF | skip;
+    }
+
+    /// RESET, which is a request too: it gets no reply if it was to be skipped.
+    pub fn reset(&mut self) {
+        self.0 &= Self::SKIP;
+    }
 }
 
 /// A connection's state, as far as commands see it.
@@ -111,7 +148,7 @@ impl Session {
             library_version: Vec::new(),
             transaction: None,
             watched: Vec::new(),
-            reply_mode: ReplyMode::On,
+            reply_mode: ReplyMode::ON,
             no_evict: false,
             no_touch: false,
             monitors: false,
@@ -153,6 +190,9 @@ impl Session {
         }
         if !self.authenticated && !command.is(flag::NO_AUTH) {
             return self.refuse(reply, "NOAUTH Authentication required.");
+        }
+        if self.monitors && command.is(flag::READONLY | flag::WRITE | flag::MAY_REPLICATE) {
+            return self.refuse(reply, "ERR Replica can't interact with the keyspace");
         }
         if self.transaction.is_some() {
             return self.admit_in_transaction(command, arguments, reply);
@@ -197,27 +237,7 @@ impl Session {
         reply.error_bytes(text);
         Admission::Refused
     }
-
-    /// Moves CLIENT REPLY's mode on to the next command; whether this command's reply is sent.
-    #[inline]
-    pub fn take_reply_mode(&mut self) -> bool {
-        match self.reply_mode {
-            ReplyMode::On => true,
-            ReplyMode::Off => false,
-            ReplyMode::SkipNext => {
-                self.reply_mode = ReplyMode::Skip;
-                false
-            }
-            ReplyMode::Skip => {
-                self.reply_mode = ReplyMode::On;
-                false
-            }
-        }
-    }
 }
-
-/// Redis shows at most 128 bytes of a name and of the arguments.
-const SHOWN_BYTES_MAX: usize = 128;
 
 fn unknown_command(arguments: &[&[u8]]) -> Vec<u8> {
     let shown = |bytes: &[u8], max: usize| as_c_string(&bytes[..bytes.len().min(max)]).to_vec();

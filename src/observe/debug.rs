@@ -3,13 +3,11 @@
 use crate::config::DebugCommand;
 use crate::observe::dispatch::Asked;
 use crate::resp::WireReply;
-use ringkeep_shards::command::{DEBUG_OBJECT, write_help};
+use ringkeep_shards::command::{DEBUG_OBJECT, Failure, write_help};
 use std::time::Duration;
 
 const REFUSAL: &str = "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a \
     local connection, otherwise you need to set this option in the configuration file, and then restart the server.";
-/// Redis shows at most 128 bytes of a name.
-const SHOWN_BYTES_MAX: usize = 128;
 
 pub(super) fn run(asked: Asked<'_>) {
     let is_local = asked.state.peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback());
@@ -43,10 +41,7 @@ pub(super) fn run(asked: Asked<'_>) {
                 ],
             );
         }),
-        _ => {
-            let shown = String::from_utf8_lossy(&list[1][..list[1].len().min(SHOWN_BYTES_MAX)]);
-            asked.error(&format!("ERR unknown subcommand or wrong number of arguments for '{shown}'. Try DEBUG HELP."));
-        }
+        _ => asked.fail(Failure::subcommand("DEBUG", list[1])),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::runtime::ring::SocketId;
 use crate::serve::client::{ClientState, Finish};
 use crate::serve::engine::Engine;
 use crate::serve::message::CoreView;
-use ringkeep_shards::command::Command;
+use ringkeep_shards::command::{Command, Failure};
 use ringkeep_shards::reply::ReplySink;
 use std::any::Any;
 
@@ -31,6 +31,11 @@ impl Asked<'_> {
     /// Answers at once with an error.
     pub(super) fn error(self, text: &str) {
         self.reply(|_, _, reply| reply.error(text));
+    }
+
+    /// Answers at once with why it failed.
+    pub(super) fn fail(self, failure: Failure) {
+        self.reply(|_, _, reply| failure.write(reply));
     }
 
     /// Asks every core and answers with what they said, in the cores' order.

@@ -3,7 +3,7 @@
 use crate::observe::dispatch::Asked;
 use crate::observe::slowlog::SlowCall;
 use crate::serve::message::CoreView;
-use ringkeep_shards::command::write_help;
+use ringkeep_shards::command::{Failure, write_help};
 use ringkeep_shards::keyspace::canonical_integer;
 
 /// What GET tells if nobody says how many.
@@ -44,7 +44,7 @@ fn get(asked: Asked<'_>, entries_max: usize) {
             Some(count @ 0..) => count as usize,
             _ => return asked.error("ERR count should be greater than or equal to -1"),
         },
-        _ => return asked.error("ERR unknown subcommand or wrong number of arguments for 'GET'. Try SLOWLOG HELP."),
+        list => return asked.fail(Failure::subcommand("SLOWLOG", list[1])),
     };
     let count = count.min(entries_max);
     let newest = move |view: &mut CoreView<'_>| view.engine.node.observed.slow_log.newest(count);

@@ -7,6 +7,7 @@ use crate::serve::called::Ended;
 use crate::serve::client::{ClientState, Finish};
 use crate::serve::local::Gated;
 use crate::serve::message::{Answer, Ticket};
+use crate::serve::shown::Shown;
 use ringkeep_shards::lost::Fate;
 use ringkeep_shards::reply::ReplySink;
 use std::any::Any;
@@ -57,16 +58,14 @@ impl Engine {
         if waiting.parts.len() > 1 {
             gates.iter_mut().for_each(|gate| gate.alone = false);
         }
-        let (replies, lost) = (waiting.replies, waiting.lost);
+        let (shown, lost) = (std::mem::replace(&mut waiting.shown, Shown::All), waiting.lost);
         self.finish(state, waiting, out);
         if let Some(error) = lost.and_then(Fate::error) {
             out.truncate(before);
             WireReply::new(out, state.session.protocol).error(error);
         }
         self.answered_call(state, ended, &out[before..]);
-        if !replies {
-            out.truncate(before);
-        }
+        shown.cut(out, before);
         for gate in &gates {
             let local = self.local[usize::from(gate.shard.0)].expect("gates are of this core's shards");
             self.shards[local].hold(gate.until, Gated::Connection(socket));
@@ -86,10 +85,9 @@ impl Engine {
                 for part in parts {
                     let reply = encoded(part);
                     if reply != b"*-1\r\n" && reply != b"_\r\n" {
-                        let reply_mode = state.session.reply_mode;
                         state.session = *session.clone();
-                        state.session.reply_mode = reply_mode;
                     }
+                    state.session.reply_mode.request_ended();
                     out.extend_from_slice(&reply);
                 }
             }

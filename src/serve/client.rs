@@ -7,6 +7,7 @@ use crate::serve::engine::Engine;
 use crate::serve::exec::ExecRun;
 use crate::serve::job::OwnedCall;
 use crate::serve::message::Answer;
+use crate::serve::shown::Shown;
 pub use crate::serve::traffic::Traffic;
 use ringkeep_shards::command::Session;
 use ringkeep_shards::ids::ShardId;
@@ -147,8 +148,8 @@ pub struct Waiting {
     pub ran: Ran,
     /// Gates of this core's shards that the reply waits for.
     pub gates: SmallVec<[Gate; 2]>,
-    /// Whether the reply is sent (CLIENT REPLY).
-    pub replies: bool,
+    /// What of the reply is sent.
+    pub shown: Shown,
     /// What became of a part that was answered and lost before the others were: the reply says so.
     pub lost: Option<Fate>,
 }
@@ -157,6 +158,16 @@ impl ClientState {
     /// The port of a shard; 0 if shards have none.
     pub fn shard_port(&self, shard: ShardId) -> u16 {
         self.shard_port_first.map_or(0, |first| first.saturating_add(shard.0))
+    }
+
+    /// Whether the reply that was just written, or will be, is sent; CLIENT REPLY's mode moves on to the next request. Commands of an
+    /// EXEC are no requests of their own.
+    pub fn take_reply_mode(&mut self) -> bool {
+        let sends = self.session.reply_mode.sends();
+        if self.exec.is_none() {
+            self.session.reply_mode.request_ended();
+        }
+        sends
     }
 
     /// Begins to wait for `parts` answers; the serial number that they carry.
@@ -173,7 +184,7 @@ impl ClientState {
             arguments: None,
             ran: Ran::default(),
             gates: SmallVec::new(),
-            replies: true,
+            shown: Shown::All,
             lost: None,
         });
         self.serial

@@ -195,7 +195,7 @@ fn pause(list: &[&[u8]]) -> Result<(u64, bool), Failure> {
         [_, _, _, mode] if mode.eq_ignore_ascii_case(b"all") => true,
         [_, _, _, mode] if mode.eq_ignore_ascii_case(b"write") => false,
         [_, _, _, _] => return Err(Failure::text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
-        _ => return Err(Failure::Syntax),
+        _ => return Err(Failure::subcommand("CLIENT", list[1])),
     };
     Ok((timeout_ms(list[2])?, all))
 }
@@ -207,7 +207,7 @@ fn unblock(list: &[&[u8]]) -> Result<(ClientId, bool), Failure> {
         [_, _, _, how] if how.eq_ignore_ascii_case(b"timeout") => false,
         [_, _, _, how] if how.eq_ignore_ascii_case(b"error") => true,
         [_, _, _, _] => return Err(Failure::text("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")),
-        _ => return Err(Failure::Syntax),
+        _ => return Err(Failure::subcommand("CLIENT", list[1])),
     };
     let id = canonical_integer(list[2]).ok_or(Failure::NotInteger)?;
     Ok((ClientId(id as u64), by_error))

@@ -238,7 +238,7 @@ impl Engine {
         let before = out.len();
         let Some(place) = self.local[usize::from(shard.0)] else {
             self.count_traffic(state, shard);
-            if state.session.reply_mode == ReplyMode::On {
+            if state.session.reply_mode == ReplyMode::ON {
                 state.run = Some(super::client::Run { shard, calls: vec![OwnedCall::new(command, list, owned)] });
             } else {
                 self.wait_for(socket, state, shard, Work::Calls(vec![OwnedCall::new(command, list, owned)]));
@@ -307,7 +307,7 @@ impl Engine {
         if out.get(before) == Some(&b'-') {
             self.note_error(&out[before..]);
         }
-        if state.session.reply_mode != ReplyMode::On && !state.session.take_reply_mode() {
+        if state.session.reply_mode != ReplyMode::ON && !state.take_reply_mode() {
             out.truncate(before);
         }
         state.gates.mark(out.len() - start, gate);

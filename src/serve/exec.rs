@@ -11,9 +11,8 @@ use crate::serve::engine::Engine;
 use crate::serve::host::Host;
 use crate::serve::job::{Job, Work};
 use crate::serve::message::Answer;
-use ringkeep_shards::command::{
-    CLUSTER_DISABLED, Command, Door, ReplyMode, Run, Session, at_shard_port, find, run_on_connection,
-};
+use crate::serve::shown::Shown;
+use ringkeep_shards::command::{CLUSTER_DISABLED, Command, Door, Run, Session, at_shard_port, find, run_on_connection};
 use ringkeep_shards::ids::ShardId;
 use ringkeep_shards::port::{ExecItem, WatchedKey};
 use ringkeep_shards::reply::ReplySink;
@@ -36,8 +35,6 @@ pub struct ExecRun {
     piece: usize,
     /// The reply so far. It leaves as a whole, once the shard has committed: until then nothing of it is certain.
     replies: Vec<u8>,
-    /// What the connection's CLIENT REPLY was.
-    reply_mode: ReplyMode,
 }
 
 /// What EXEC's commands need.
@@ -75,11 +72,6 @@ impl Engine {
         }
         let watches = std::mem::take(&mut state.session.watched).into_iter().map(|(_, key)| key).collect();
         if needs.node {
-            let reply_mode = state.session.reply_mode;
-            if !state.session.take_reply_mode() {
-                // No piece is answered; what CLIENT REPLY said of the commands after EXEC holds again at its end.
-                state.session.reply_mode = ReplyMode::Off;
-            }
             state.exec = Some(Box::new(ExecRun {
                 shard: needs.shard,
                 total: queue.commands.len(),
@@ -88,19 +80,18 @@ impl Engine {
                 begun: false,
                 piece: 0,
                 replies: Vec::new(),
-                reply_mode: if reply_mode == ReplyMode::SkipNext { ReplyMode::Skip } else { reply_mode },
             }));
             self.run_exec(socket, state, out, start);
             return;
         }
         let called = queue.commands.iter().map(|(command, _)| *command).collect();
-        let (items, session, lines) = self.exec_items(socket, state, queue.commands);
+        let (items, session, lines, shown) = self.exec_items(socket, state, queue.commands);
         let shard = needs.shard.unwrap_or(ShardId(0));
         let work = Work::Exec { items, watches, hold: false };
         let job = Job::new(shard, state.session.db, state.session.protocol, work);
         let serial = state.wait(1, Finish::Exec(Box::new(session)));
-        self.mark_waiting_replies(state);
         if let Some(waiting) = &mut state.waiting {
+            waiting.shown = shown;
             waiting.called = Called::Items(called, Some(find(b"exec").expect("a row of the table")));
             waiting.ran.lines = lines;
         }
@@ -159,14 +150,15 @@ impl Engine {
     }
 
     /// A transaction's commands for its shard, and the session after it: commands of the connection itself are run on a copy. And
-    /// what MONITOR shows of them.
+    /// what MONITOR shows of them, and what of the reply is sent.
     fn exec_items(
         &self,
         socket: SocketId,
         state: &ClientState,
         commands: Vec<Queued>,
-    ) -> (Vec<ExecItem>, Session, Vec<u8>) {
+    ) -> (Vec<ExecItem>, Session, Vec<u8>, Shown) {
         let mut lines = Vec::new();
+        let mut shown = vec![state.session.reply_mode.sends()];
         let mut session = state.session.clone();
         let host = Host::new(self, state, socket.index(), 0);
         let mut items = Vec::with_capacity(commands.len());
@@ -174,6 +166,7 @@ impl Engine {
             if in_shard(state, command) {
                 self.write_monitor_line(&mut lines, state, session.db, command, &arguments);
                 items.push(ExecItem::Run { command, db: session.db, arguments });
+                shown.push(session.reply_mode.sends());
                 continue;
             }
             let list: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
@@ -187,13 +180,18 @@ impl Engine {
                 Run::Connection => run_on_connection(command, &mut session, &host, &list, &mut reply),
                 _ => panic!("{} needs pieces", command.name),
             }
+            shown.push(session.reply_mode.sends() && !bytes.is_empty());
+            if bytes.is_empty() {
+                // CLIENT REPLY OFF and SKIP have no reply. Until it is sent, the array is a whole one.
+                WireReply::new(&mut bytes, session.protocol).null();
+            }
             items.push(ExecItem::Reply(bytes));
             self.write_monitor_line(&mut lines, state, session.db, command, &arguments);
         }
         session.watched.clear();
         let exec = find(b"exec").expect("a row of the table");
         self.write_monitor_line(&mut lines, state, session.db, exec, &[b"exec".to_vec()]);
-        (items, session, lines)
+        (items, session, lines, Shown::parts(shown))
     }
 
     /// Runs pieces until one must be waited for, or none is left: whether EXEC is finished, with its reply in `out`.
@@ -219,11 +217,11 @@ impl Engine {
     }
 
     /// An answer to one of the pieces has come.
-    pub(super) fn finish_within_exec(&mut self, state: &mut ClientState, waiting: Waiting, ended: Ended) {
+    pub(super) fn finish_within_exec(&mut self, state: &mut ClientState, mut waiting: Waiting, ended: Ended) {
         let gates = std::mem::take(&mut state.gates);
         let mut out = std::mem::take(&mut state.exec.as_mut().expect("an EXEC runs").replies);
         let before = out.len();
-        let replies = waiting.replies;
+        let shown = std::mem::replace(&mut waiting.shown, Shown::All);
         if let (Finish::Piece, Some(Some(Answer::Reply(reply, _)))) = (&waiting.finish, waiting.parts.first()) {
             self.answered_call(state, ended, reply);
             self.finish(state, waiting, &mut out);
@@ -231,9 +229,7 @@ impl Engine {
             self.finish(state, waiting, &mut out);
             self.answered_call(state, ended, &out[before..]);
         }
-        if !replies {
-            out.truncate(before);
-        }
+        shown.cut(&mut out, before);
         state.gates = gates;
         state.exec.as_mut().expect("it is not at its end").replies = out;
     }
@@ -292,7 +288,7 @@ impl Engine {
         let job = Job::new(shard, state.session.db, state.session.protocol, work);
         let serial = state.wait(1, Finish::Piece);
         if let Some(waiting) = &mut state.waiting {
-            waiting.replies = state.session.reply_mode == ReplyMode::On;
+            waiting.shown = Shown::whole(state.session.reply_mode.sends());
             waiting.called = called;
             waiting.ran.lines = lines;
         }
@@ -324,7 +320,7 @@ impl Engine {
     }
 
     fn piece_replied(&mut self, state: &mut ClientState, out: &mut Vec<u8>, start: usize, before: usize) {
-        if state.session.reply_mode != ReplyMode::On {
+        if !state.session.reply_mode.sends() {
             out.truncate(before);
         }
         state.gates.mark(out.len() - start, None);
@@ -342,7 +338,7 @@ impl Engine {
     pub(super) fn finish_exec(&mut self, state: &mut ClientState, out: &mut Vec<u8>) {
         let run = state.exec.take().expect("an EXEC runs");
         out.extend_from_slice(&run.replies);
-        state.session.reply_mode = run.reply_mode;
+        state.session.reply_mode.request_ended();
     }
 }
 

@@ -21,6 +21,7 @@ pub mod monitors;
 pub mod node;
 mod pause;
 mod scripts;
+mod shown;
 mod steps;
 pub mod traces;
 pub mod traffic;

@@ -174,6 +174,10 @@ fn deliver(view: &mut CoreView<'_>, lines: &[u8]) {
     let bytes_max = view.engine.node.output_bytes_max().min(UNREAD_BYTES_MAX);
     for &socket in &view.engine.monitors.own {
         let Some(connection) = view.connections.get_mut(socket) else { continue };
+        let session = &connection.client.state.session;
+        if session.closing || !session.reply_mode.sends() {
+            continue;
+        }
         if connection.unsent_bytes() + lines.len() > bytes_max {
             if !connection.client.state.ended {
                 connection.client.state.ended = true;

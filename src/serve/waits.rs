@@ -5,6 +5,7 @@ use crate::serve::called::Called;
 use crate::serve::client::{ClientState, Finish};
 use crate::serve::job::{Job, OwnedCall, Work};
 use crate::serve::message::{Message, Question, Ticket};
+use crate::serve::shown::Shown;
 use bytes::Bytes;
 use ringkeep_shards::command::{Door, Run};
 use ringkeep_shards::ids::{CoreId, ShardId};
@@ -16,9 +17,9 @@ const RUN_CALLS_MAX: usize = 1024;
 
 impl Engine {
     pub(super) fn mark_waiting_replies(&mut self, state: &mut ClientState) {
-        let replies = state.session.take_reply_mode();
+        let sends = state.take_reply_mode();
         if let Some(waiting) = &mut state.waiting {
-            waiting.replies = replies;
+            waiting.shown = Shown::whole(sends);
         }
     }
 

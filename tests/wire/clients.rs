@@ -49,6 +49,35 @@ fn replies_can_be_turned_off() {
 }
 
 #[test]
+fn replies_are_turned_off_where_a_transaction_says_so() {
+    let server = subject().start();
+    let end = "CLIENT REPLY ON\nQUIT\n";
+    let cases = [
+        // Within EXEC the mode changes between its commands. What it leaves of the array is what Redis leaves.
+        ("MULTI\nCLIENT REPLY OFF\nPING\nEXEC\nPING\n", "+OK +QUEUED +QUEUED *2 +OK +OK "),
+        ("MULTI\nGET none\nCLIENT REPLY OFF\nGET none\nEXEC\nPING\n", "+OK +QUEUED +QUEUED +QUEUED *3 $-1 +OK +OK "),
+        ("CLIENT REPLY OFF\nMULTI\nPING\nCLIENT REPLY ON\nGET none\nEXEC\nPING\n", "+OK $-1 +PONG +OK +OK "),
+        ("MULTI\nCLIENT REPLY SKIP\nPING\nEXEC\nPING a\nPING\n", "+OK +QUEUED +QUEUED *2 +PONG +PONG +OK +OK "),
+        // With commands of the whole node among its own it runs piece by piece.
+        ("MULTI\nCLIENT REPLY OFF\nCLIENT UNPAUSE\nGET none\nEXEC\nPING\n", "+OK +QUEUED +QUEUED +QUEUED *3 +OK +OK "),
+        ("CLIENT REPLY OFF\nMULTI\nCLIENT UNPAUSE\nCLIENT REPLY ON\nGET none\nEXEC\nPING\n", "+OK $-1 +PONG +OK +OK "),
+        ("MULTI\nCLIENT REPLY SKIP\nCLIENT UNPAUSE\nEXEC\nPING\nPING\n", "+OK +QUEUED +QUEUED *2 +OK +PONG +OK +OK "),
+        // EXEC itself is skipped, or what follows it.
+        ("MULTI\nPING\nCLIENT REPLY SKIP\nEXEC\nPING a\nPING\n", "+OK +QUEUED +QUEUED *2 +PONG +PONG +OK +OK "),
+        ("CLIENT REPLY SKIP\nRESET\nPING\n", "+PONG +OK +OK "),
+        ("CLIENT REPLY OFF\nRESET\nPING\n", "+RESET +PONG +OK +OK "),
+        // An empty request is one too.
+        ("CLIENT REPLY SKIP\n\nPING\n", "+PONG +OK +OK "),
+    ];
+    for (requests, replies) in cases {
+        let mut client = server.client();
+        client.send_raw(format!("{requests}{end}").as_bytes());
+        let got = String::from_utf8(client.read_to_end()).expect("text").replace("\r\n", " ");
+        assert_eq!(got, replies, "{requests:?}");
+    }
+}
+
+#[test]
 fn one_client_can_end_another() {
     let server = subject().start();
     let (mut killer, mut victim) = (server.client(), server.client());

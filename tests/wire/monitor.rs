@@ -16,6 +16,24 @@ fn line(monitor: &mut Client) -> String {
 }
 
 #[test]
+fn who_listens_has_no_keys() {
+    let server = subject().start();
+    let mut monitor = server.client();
+    assert!(monitor.run("MONITOR").is_ok());
+    let refused = Some("ERR Replica can't interact with the keyspace".to_owned());
+    for request in ["GET k", "SET k v", "EVAL return 0", "FLUSHALL"] {
+        assert_eq!(monitor.run(request).error_text(), refused, "{request}");
+    }
+    monitor.send(&["QUIT"]);
+    assert_eq!(monitor.read_to_end(), b"+OK\r\n", "the end of a listener is shown to others");
+    let mut silent = server.client();
+    silent.send_raw(b"MONITOR\r\nCLIENT REPLY OFF\r\n");
+    assert!(silent.reply().is_ok());
+    server.client().run("PING");
+    assert!(silent.is_silent_for(Duration::from_millis(50)));
+}
+
+#[test]
 fn what_others_ask_is_shown() {
     let server = subject().setting("requirepass", "secret").start();
     let connect = || {

@@ -71,6 +71,30 @@ fn keys_of_all_shards_are_served_on_one_port() {
 }
 
 #[test]
+fn a_protocol_error_behind_commands_of_other_shards_is_told() {
+    if is_reference() {
+        return;
+    }
+    let server = start();
+    let requests: [(&[u8], &str); 3] = [
+        (b"*1\r\nabc\r\n", "ERR Protocol error: expected '$', got 'a'"),
+        (b"GET \"\r\n", "ERR Protocol error: unbalanced quotes in request"),
+        (b"*1\r\n$-1\r\n", "ERR Protocol error: invalid bulk length"),
+    ];
+    // Of so many keys some are other cores', wherever the connection is.
+    for number in 0..12 {
+        for (wrong, told) in requests {
+            let mut client = server.client();
+            let mut bytes = format!("SET key{number} v\r\nGET key{number}\r\n").into_bytes();
+            bytes.extend_from_slice(wrong);
+            client.send_raw(&bytes);
+            let got = client.read_to_end().escape_ascii().to_string();
+            assert_eq!(got, format!("+OK\\r\\n$1\\r\\nv\\r\\n-{}\\r\\n", told.escape_default()));
+        }
+    }
+}
+
+#[test]
 fn what_spans_shards_and_cannot_yet_is_refused_whole() {
     if is_reference() {
         return;

@@ -97,15 +97,22 @@ impl Reactor {
                     }
                     used += consumed;
                 }
-                Decoded::Empty { consumed } => used += consumed,
+                Decoded::Empty { consumed } => {
+                    state.session.reply_mode.request_ended();
+                    used += consumed;
+                }
                 Decoded::Incomplete { .. } => break,
                 Decoded::Large { consumed, .. } => used += consumed,
                 Decoded::Error(error) => {
-                    engine.send_run(socket, state);
-                    if state.waiting.is_none() {
-                        error.write(out);
-                        state.gates.mark(out.len() - start, None);
+                    if state.run.is_some() {
+                        // What was gathered is answered first. The decoder gives the error again.
+                        engine.send_run(socket, state);
+                        break;
                     }
+                    if state.session.reply_mode.sends() {
+                        error.write(out);
+                    }
+                    state.gates.mark(out.len() - start, None);
                     state.session.closing = true;
                 }
             }
