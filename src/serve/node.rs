@@ -38,6 +38,12 @@ impl NodeState {
             bytes => bytes as usize,
         }
     }
+
+    /// The longest argument that a client may send, in bytes.
+    #[inline]
+    pub fn bulk_bytes_max(&self) -> usize {
+        self.settings.config().bulk_bytes_max as usize
+    }
 }
 
 /// What one core has done since the start or CONFIG RESETSTAT.

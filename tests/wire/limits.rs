@@ -206,6 +206,18 @@ fn idle_clients_are_dropped_after_the_timeout() {
 }
 
 #[test]
+fn the_longest_argument_can_be_changed_for_who_is_connected() {
+    let server = subject().start();
+    let (mut client, mut other) = (server.client(), server.client());
+    let value = vec![b'x'; 2 << 20];
+    assert!(client.command(&[&b"SET"[..], b"k", &value]).is_ok());
+    assert!(other.run("CONFIG SET proto-max-bulk-len 1mb").is_ok());
+    client.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2097152\r\n");
+    assert_eq!(client.reply().error_text().as_deref(), Some("ERR Protocol error: invalid bulk length"));
+    assert_eq!(client.read_to_end(), b"");
+}
+
+#[test]
 fn writes_are_refused_over_maxmemory() {
     let server = subject().start();
     let mut client = server.client();
