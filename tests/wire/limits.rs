@@ -206,6 +206,17 @@ fn idle_clients_are_dropped_after_the_timeout() {
 }
 
 #[test]
+fn who_monitors_is_not_idle() {
+    let server = subject().setting("timeout", "1").start();
+    let mut monitor = server.client();
+    assert!(monitor.run("MONITOR").is_ok());
+    assert!(monitor.is_silent_for(Duration::from_secs(3)), "closed for having nothing to say");
+    server.client().run("ECHO hello");
+    let line = monitor.reply().text();
+    assert!(line.contains("ECHO"), "{line}");
+}
+
+#[test]
 fn the_longest_argument_can_be_changed_for_who_is_connected() {
     let server = subject().start();
     let (mut client, mut other) = (server.client(), server.client());

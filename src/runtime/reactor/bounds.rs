@@ -97,6 +97,8 @@ impl Reactor {
         };
         let idle: Vec<SocketId> = self.connections.iter_mut().filter(idle).map(|c| c.socket()).collect();
         for socket in idle {
+                // Who only listens has nothing to say.
+                && !connection.client.state.session.monitors
             self.leave(socket);
         }
     }
