@@ -61,6 +61,8 @@ pub struct CoreCounters {
     pub expiry_us: u64,
     /// Messages to other cores.
     pub mesh_messages: u64,
+    /// Connections closed at their query buffer limit.
+    pub query_limit_closed: u64,
     /// Connections closed at their output limit.
     pub output_limit_closed: u64,
     /// Bytes received.

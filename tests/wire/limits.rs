@@ -143,6 +143,25 @@ fn a_request_larger_than_the_query_buffer_is_refused() {
     assert_eq!(other.run("EXISTS k"), Reply::Integer(0));
 }
 
+/// As in Redis 7.2 (7.0 does not count them), what MULTI queues is what the client has sent and the server has not done yet.
+#[test]
+fn a_transaction_larger_than_the_query_buffer_is_refused() {
+    if is_reference() {
+        return;
+    }
+    let server = subject().setting("client-query-buffer-limit", "1mb").start();
+    let mut client = server.client();
+    assert!(client.run("MULTI").is_ok());
+    let mut request = Vec::new();
+    encode(&mut request, &["SET", "k", &"x".repeat(100_000)]);
+    let mut is_queued = || client.try_send_raw(&request).is_ok() && matches!(client.try_reply(), Ok(Some(_)));
+    assert!((0..100).take_while(|_| is_queued()).count() < 20, "10 MB were queued where 1 MiB is the limit");
+    let mut other = server.client();
+    wait_until_alone(&mut other);
+    assert_eq!(other.run("EXISTS k"), Reply::Integer(0));
+    assert_eq!(other.info("client_query_buffer_limit_disconnections").as_deref(), Some("1"));
+}
+
 #[test]
 fn many_arguments_announced_cost_nothing_until_they_come() {
     let server = subject().start();
