@@ -17,6 +17,7 @@ use crate::runtime::reactor::Reactor;
 use crate::runtime::ring::{ColdRing, Ring, RingConfig};
 use crate::runtime::segment_files::SegmentFiles;
 use crate::runtime::signals::StopRequest;
+use crate::serve::bounds::bound_shard;
 use crate::serve::client::{Client, ClientState};
 use crate::serve::engine::Engine;
 use crate::serve::local::LocalShard;
@@ -33,9 +34,6 @@ use std::num::NonZeroU16;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// Copies of large strings that stay in memory although they are in the log, in bytes per node.
-const WARM_BYTES_MAX: usize = 64 << 20;
 
 /// What every core is told.
 struct Plan {
@@ -307,24 +305,21 @@ fn new_client(id: ClientId, door: Door, now_us: u64, config: &Config) -> Client 
 }
 
 /// What a shard is told of the settings.
-pub fn shard_config(config: &Config, shard: ShardId, shards: u16, entropy: u64) -> ShardConfig {
-    ShardConfig {
+fn shard_config(config: &Config, shard: ShardId, shards: u16, entropy: u64) -> ShardConfig {
+    let mut told = ShardConfig {
         shard,
         shards,
         databases: config.databases,
-        string_bytes_max: config.bulk_bytes_max as usize,
-        memory_bytes_max: config.memory_bytes_max.map_or(0, |bytes| (bytes / u64::from(shards)).max(1) as usize),
-        warm_bytes_max: warm_bytes(config) / usize::from(shards),
+        string_bytes_max: 0,
+        memory_bytes_max: 0,
+        warm_bytes_max: 0,
         segment_bytes: config.log.segment_bytes,
-        checkpoint_growth_percent: config.log.checkpoint_growth_percent,
+        checkpoint_growth_percent: 0,
         entropy,
         script: ScriptLimits { memory_bytes_max: config.script.memory_bytes_max as usize, ..ScriptLimits::default() },
-    }
-}
-
-/// Copies of large strings in memory: no more than an eighth of `maxmemory`.
-fn warm_bytes(config: &Config) -> usize {
-    config.memory_bytes_max.map_or(WARM_BYTES_MAX, |bytes| WARM_BYTES_MAX.min(bytes as usize / 8))
+    };
+    bound_shard(&mut told, config);
+    told
 }
 
 fn open_shard(shard: ShardId, plan: &Plan, entropy: &mut Entropy) -> Result<LocalShard, String> {
