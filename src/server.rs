@@ -31,6 +31,7 @@ use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -74,14 +75,24 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
     let directory = DataDirectory::take(&config.dir)?;
     let cpus: Vec<CpuId> = host::available_cores().into_iter().map(CpuId).collect();
     let mut entropy = Entropy::default();
-    let identity = identity(&directory, config.shards, cpus.len(), &mut entropy)?;
+    let found = directory.identity()?;
+    let identity = match found {
+        Some(identity) => believed(identity, config.shards, directory.path())?,
+        None => new_identity(config.shards, cpus.len(), &mut entropy),
+    };
     config.check_shard_ports(identity.shards)?;
     let disk = Disk::probe(&config.dir).map_err(|error| format!("{}: {error}", config.dir.display()))?;
     if !disk.is_direct() {
         log_line::warning("the data directory's file system refuses direct I/O: log writes go through the page cache");
     }
-    for &address in &addresses {
+    let shard_ports = (0..identity.shards).filter_map(|shard| config.shard_port(ShardId(shard)));
+    let shard_addresses = shard_ports.map(|port| bound(config, port)).collect::<Result<Vec<_>, _>>()?;
+    for &address in addresses.iter().chain(shard_addresses.iter().flatten()) {
         probe_patiently(address)?;
+    }
+    // Its number of shards does not change any more, so a start that is refused leaves a new directory without one.
+    if found.is_none() {
+        directory.found(&identity)?;
     }
     let cores = cpus.len().min(usize::from(identity.shards));
     let doorbells: Arc<[Doorbell]> = (0..cores).map(|_| Doorbell::new()).collect::<Result<Vec<_>, _>>()?.into();
@@ -182,40 +193,32 @@ fn warn_if_open(addresses: &[SocketAddr]) {
     }
 }
 
-/// The directory's identity; a new directory gets one.
-fn identity(
-    directory: &DataDirectory,
-    wanted: ShardCount,
-    cores: usize,
-    entropy: &mut Entropy,
-) -> Result<Identity, Box<dyn Error>> {
-    if let Some(identity) = directory.identity()? {
-        return match wanted {
-            ShardCount::Exactly(count) if count.get() != identity.shards => Err(format!(
-                "{} was made with {} shards, which does not change: start it with --shards {} or --shards auto, or give \
-                 another --dir",
-                directory.path().display(),
-                identity.shards,
-                identity.shards
-            )
-            .into()),
-            _ => Ok(identity),
-        };
+/// A directory's identity, unless the settings want another one.
+fn believed(identity: Identity, wanted: ShardCount, path: &Path) -> Result<Identity, String> {
+    match wanted {
+        ShardCount::Exactly(count) if count.get() != identity.shards => Err(format!(
+            "{} was made with {} shards, which does not change: start it with --shards {} or --shards auto, or give \
+             another --dir",
+            path.display(),
+            identity.shards,
+            identity.shards
+        )),
+        _ => Ok(identity),
     }
-    let auto = NonZeroU16::new(cores as u16).unwrap_or(NonZeroU16::MIN);
+}
+
+/// The identity of a directory that is new.
+fn new_identity(wanted: ShardCount, cores: usize, entropy: &mut Entropy) -> Identity {
     let shards = match wanted {
-        ShardCount::Auto => auto,
+        ShardCount::Auto => NonZeroU16::new(cores as u16).unwrap_or(NonZeroU16::MIN),
         ShardCount::Exactly(count) => count,
     };
-    let incarnation = u128::from(entropy.next_u64()) << 64 | u128::from(entropy.next_u64());
-    let identity = Identity {
+    Identity {
         shards: shards.get(),
-        incarnation,
+        incarnation: u128::from(entropy.next_u64()) << 64 | u128::from(entropy.next_u64()),
         hash_seed: entropy.next_u64(),
         log_salt: entropy.next_u64() as u32,
-    };
-    directory.found(&identity)?;
-    Ok(identity)
+    }
 }
 
 /// The node's name, 40 hexadecimal digits: that of its data directory's incarnation, so that it holds over restarts.
