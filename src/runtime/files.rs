@@ -1,8 +1,8 @@
-//! A shard's segments while it runs: each one mapped, log segments open for direct writes.
+//! A shard's segments while it runs: each one mapped, those that the log still writes to open for direct writes.
 
 use crate::runtime::map::SegmentMap;
 use crate::runtime::segment_files::SegmentFiles;
-use crate::runtime::segment_lock::open_locked;
+use crate::runtime::segment_lock::{open_locked, wait_for_writes};
 use ringkeep_shards::FoundFile;
 use ringkeep_shards::ids::SegmentId;
 use ringkeep_shards::keyspace::{ColdRange, Segments};
@@ -17,8 +17,9 @@ use std::sync::Arc;
 pub struct OpenSegment {
     /// What it is for.
     pub role: SegmentRole,
-    /// For direct writes; checkpoints are not written to any more.
-    pub file: Option<Rc<File>>,
+    /// For direct writes, while it is written to or about to be. The log of a large data set has more segments than a process may
+    /// have files open; a map needs no descriptor.
+    file: Option<Rc<File>>,
     /// For reads.
     pub map: Arc<SegmentMap>,
 }
@@ -50,12 +51,11 @@ impl ShardFiles {
         files.remove_unfinished()?;
         let mut segments = BTreeMap::new();
         for file in files.list()? {
+            if file.role == SegmentRole::Log {
+                wait_for_writes(&files.path(file.segment, file.role))?;
+            }
             let map = Arc::new(files.map(file.segment, file.role)?);
-            let open = match file.role {
-                SegmentRole::Log => Some(Rc::new(open_locked(&files, file.segment)?)),
-                SegmentRole::Checkpoint => None,
-            };
-            segments.insert(file.segment, OpenSegment { role: file.role, file: open, map });
+            segments.insert(file.segment, OpenSegment { role: file.role, file: None, map });
         }
         Ok(ShardFiles { files, segments })
     }
@@ -79,6 +79,22 @@ impl ShardFiles {
     /// One segment.
     pub fn segment(&self, segment: SegmentId) -> Option<&OpenSegment> {
         self.segments.get(&segment)
+    }
+
+    /// The log segment that is written to from now on; those before it are whole, and are let go of.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or somebody else writes to it.
+    pub fn for_writes(&mut self, segment: SegmentId) -> io::Result<&Rc<File>> {
+        for (_, whole) in self.segments.range_mut(..segment) {
+            whole.file = None;
+        }
+        let open = self.segments.get_mut(&segment).expect("the log writes to its segments");
+        assert_eq!(open.role, SegmentRole::Log, "the log writes to log segments");
+        if open.file.is_none() {
+            open.file = Some(Rc::new(open_locked(&self.files, segment)?));
+        }
+        Ok(open.file.as_ref().expect("it was just opened"))
     }
 
     /// Takes in a log segment that was made.

@@ -433,9 +433,12 @@ impl Reactor {
         self.settle_moves();
         self.engine.end_of_turn();
         for (place, mut write) in self.engine.writes.drain(..) {
-            let file = self.engine.shards[place].files.segment(write.segment).expect("the log writes to its segments");
+            let shard = &mut self.engine.shards[place];
+            let file = match shard.files.for_writes(write.segment) {
+                Ok(file) => file,
+                Err(error) => panic!("shard {}: the log cannot be opened: {error}", shard.id),
+            };
             let buffer = std::mem::take(&mut write.buffer);
-            let file = file.file.as_ref().expect("the log writes to log segments");
             self.ring.write_log(file, write.offset, buffer, place as u64);
             self.writing[place] = Some((write, self.clock.now_us()));
         }

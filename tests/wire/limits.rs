@@ -247,6 +247,33 @@ fn the_longest_argument_can_be_changed_for_who_is_connected() {
     assert_eq!(client.read_to_end(), b"");
 }
 
+/// A log of a hundred segments must not need a hundred descriptors: they would be those of clients.
+#[test]
+fn whole_segments_need_no_descriptors() {
+    if is_reference() {
+        return;
+    }
+    let small = subject().setting("log-segment-bytes", "1mb").setting("checkpoint-growth-percent", "10000");
+    let mut server = small.start();
+    let descriptors = |server: &Server| {
+        let path = format!("/proc/{}/fd", server.pid().expect("a running server"));
+        std::fs::read_dir(path).expect("its descriptors").count()
+    };
+    let before = descriptors(&server);
+    let value = "x".repeat(500_000);
+    for number in 0..60 {
+        assert!(server.client().command(&["SET", &format!("large:{number}"), &value]).is_ok());
+    }
+    let segments = std::fs::read_dir(server.data().join("shard-0000")).expect("the log").count();
+    assert!(segments > 25, "{segments} segments");
+    assert!(descriptors(&server) < before + 10, "{before} before, then {}", descriptors(&server));
+    server.kill();
+    server.start();
+    assert!(descriptors(&server) < before + 10, "{before} before, {} after a restart", descriptors(&server));
+    assert!(server.client().run("SET more 1").is_ok());
+    assert_eq!(server.client().run("DBSIZE"), Reply::Integer(61));
+}
+
 #[test]
 fn writes_are_refused_over_maxmemory() {
     let server = subject().start();
