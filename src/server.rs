@@ -43,6 +43,8 @@ struct Plan {
     directory: DataDirectory,
     disk: Disk,
     addresses: Vec<SocketAddr>,
+    /// Where it is said to be ready: there, or at the shards' own ports if these are all.
+    announced: Vec<SocketAddr>,
     core_of: Vec<CoreId>,
     run_id: String,
     /// Whether scripts are compiled.
@@ -86,8 +88,11 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
         log_line::warning("the data directory's file system refuses direct I/O: log writes go through the page cache");
     }
     let shard_ports = (0..identity.shards).filter_map(|shard| config.shard_port(ShardId(shard)));
-    let shard_addresses = shard_ports.map(|port| bound(config, port)).collect::<Result<Vec<_>, _>>()?;
-    for &address in addresses.iter().chain(shard_addresses.iter().flatten()) {
+    let shard_addresses = shard_ports.map(|port| bound(config, port)).collect::<Result<Vec<_>, _>>()?.concat();
+    if addresses.is_empty() && shard_addresses.is_empty() {
+        return Err("there is no port or no address to listen on (port, shard-ports, bind)".into());
+    }
+    for &address in addresses.iter().chain(&shard_addresses) {
         probe_patiently(address)?;
     }
     // Its number of shards does not change any more, so a start that is refused leaves a new directory without one.
@@ -115,6 +120,7 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
         identity,
         directory,
         disk,
+        announced: if addresses.is_empty() { shard_addresses } else { addresses.clone() },
         addresses,
         core_of: (0..identity.shards).map(|shard| CoreId(shard % cores as u16)).collect(),
         jit: jit_can_be_stopped(),
@@ -290,7 +296,7 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
         reactor.listen(listener, Door::Shard(shard));
     }
     if last {
-        for address in &plan.addresses {
+        for address in &plan.announced {
             log_line::notice(format_args!("Ready to accept connections on {address}, {} shards", plan.identity.shards));
         }
         if let Err(error) = host::tell_ready(config.supervision) {

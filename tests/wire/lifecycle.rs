@@ -177,6 +177,16 @@ fn a_shard_port_that_is_taken_is_told_before_anything_is_made() {
 }
 
 #[test]
+fn a_server_that_would_listen_nowhere_is_refused() {
+    if is_reference() {
+        return;
+    }
+    let mut nowhere = subject().bind("").prepare();
+    let (status, log) = nowhere.start_refused();
+    assert!(!status.success() && log.contains("no address to listen on"), "{log}");
+}
+
+#[test]
 fn a_directory_keeps_its_number_of_shards() {
     if is_reference() {
         return;
