@@ -187,6 +187,14 @@ fn a_server_that_would_listen_nowhere_is_refused() {
 }
 
 #[test]
+fn a_terminal_that_closes_takes_no_server_along() {
+    let server = subject().start();
+    server.signal(libc::SIGHUP);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(server.client().run("SET k v").is_ok());
+}
+
+#[test]
 fn a_directory_keeps_its_number_of_shards() {
     if is_reference() {
         return;
