@@ -33,15 +33,23 @@ fn serve(source: &Source, overrides: &[Override]) -> ExitCode {
     store.notices().iter().for_each(log_line::notice);
     let cores = cores_wanted(store.config());
     let wanted = store.config().clients_max;
-    if let Some(lowered) = store.bound_clients(host::raise_limits(wanted, cores)) {
+    let allowed = host::raise_limits(wanted, cores);
+    if allowed == 0 {
+        return cannot_start("too few files may be open for a single client", store.config(), cores);
+    }
+    if let Some(lowered) = store.bound_clients(allowed) {
         log_line::warning(format_args!("maxclients is {lowered} instead of {wanted}: that many files may be open"));
     }
-    let error = match ringkeep::server::serve(&store) {
-        Ok(()) => return ExitCode::SUCCESS,
-        Err(error) => error,
-    };
-    log_line::warning(&error);
-    for finding in host::explain_failed_start(&store.config().dir, wanted, cores) {
+    match ringkeep::server::serve(&store) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => cannot_start(error, store.config(), cores),
+    }
+}
+
+/// Says why, and what of the machine explains it.
+fn cannot_start(error: impl std::fmt::Display, config: &Config, cores: usize) -> ExitCode {
+    log_line::warning(error);
+    for finding in host::explain_failed_start(&config.dir, config.clients_max, cores) {
         log_line::warning(finding);
     }
     ExitCode::FAILURE

@@ -17,6 +17,7 @@ use crate::runtime::reactor::Reactor;
 use crate::runtime::ring::{ColdRing, Ring, RingConfig};
 use crate::runtime::segment_files::SegmentFiles;
 use crate::runtime::signals::StopRequest;
+use crate::serve::bounds::bound_shard;
 use crate::serve::client::{Client, ClientState};
 use crate::serve::engine::Engine;
 use crate::serve::local::LocalShard;
@@ -30,12 +31,10 @@ use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
 use std::error::Error;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// Copies of large strings that stay in memory although they are in the log, in bytes per node.
-const WARM_BYTES_MAX: usize = 64 << 20;
 
 /// What every core is told.
 struct Plan {
@@ -44,6 +43,8 @@ struct Plan {
     directory: DataDirectory,
     disk: Disk,
     addresses: Vec<SocketAddr>,
+    /// Where it is said to be ready: there, or at the shards' own ports if these are all.
+    announced: Vec<SocketAddr>,
     core_of: Vec<CoreId>,
     run_id: String,
     /// Whether scripts are compiled.
@@ -76,14 +77,27 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
     let directory = DataDirectory::take(&config.dir)?;
     let cpus: Vec<CpuId> = host::available_cores().into_iter().map(CpuId).collect();
     let mut entropy = Entropy::default();
-    let identity = identity(&directory, config.shards, cpus.len(), &mut entropy)?;
+    let found = directory.identity()?;
+    let identity = match found {
+        Some(identity) => believed(identity, config.shards, directory.path())?,
+        None => new_identity(config.shards, cpus.len(), &mut entropy),
+    };
     config.check_shard_ports(identity.shards)?;
     let disk = Disk::probe(&config.dir).map_err(|error| format!("{}: {error}", config.dir.display()))?;
     if !disk.is_direct() {
         log_line::warning("the data directory's file system refuses direct I/O: log writes go through the page cache");
     }
-    for &address in &addresses {
+    let shard_ports = (0..identity.shards).filter_map(|shard| config.shard_port(ShardId(shard)));
+    let shard_addresses = shard_ports.map(|port| bound(config, port)).collect::<Result<Vec<_>, _>>()?.concat();
+    if addresses.is_empty() && shard_addresses.is_empty() {
+        return Err("there is no port or no address to listen on (port, shard-ports, bind)".into());
+    }
+    for &address in addresses.iter().chain(&shard_addresses) {
         probe_patiently(address)?;
+    }
+    // Its number of shards does not change any more, so a start that is refused leaves a new directory without one.
+    if found.is_none() {
+        directory.found(&identity)?;
     }
     let cores = cpus.len().min(usize::from(identity.shards));
     let doorbells: Arc<[Doorbell]> = (0..cores).map(|_| Doorbell::new()).collect::<Result<Vec<_>, _>>()?.into();
@@ -106,6 +120,7 @@ pub fn serve(settings: &ConfigStore) -> Result<(), Box<dyn Error>> {
         identity,
         directory,
         disk,
+        announced: if addresses.is_empty() { shard_addresses } else { addresses.clone() },
         addresses,
         core_of: (0..identity.shards).map(|shard| CoreId(shard % cores as u16)).collect(),
         jit: jit_can_be_stopped(),
@@ -184,40 +199,32 @@ fn warn_if_open(addresses: &[SocketAddr]) {
     }
 }
 
-/// The directory's identity; a new directory gets one.
-fn identity(
-    directory: &DataDirectory,
-    wanted: ShardCount,
-    cores: usize,
-    entropy: &mut Entropy,
-) -> Result<Identity, Box<dyn Error>> {
-    if let Some(identity) = directory.identity()? {
-        return match wanted {
-            ShardCount::Exactly(count) if count.get() != identity.shards => Err(format!(
-                "{} was made with {} shards, which does not change: start it with --shards {} or --shards auto, or give \
-                 another --dir",
-                directory.path().display(),
-                identity.shards,
-                identity.shards
-            )
-            .into()),
-            _ => Ok(identity),
-        };
+/// A directory's identity, unless the settings want another one.
+fn believed(identity: Identity, wanted: ShardCount, path: &Path) -> Result<Identity, String> {
+    match wanted {
+        ShardCount::Exactly(count) if count.get() != identity.shards => Err(format!(
+            "{} was made with {} shards, which does not change: start it with --shards {} or --shards auto, or give \
+             another --dir",
+            path.display(),
+            identity.shards,
+            identity.shards
+        )),
+        _ => Ok(identity),
     }
-    let auto = NonZeroU16::new(cores as u16).unwrap_or(NonZeroU16::MIN);
+}
+
+/// The identity of a directory that is new.
+fn new_identity(wanted: ShardCount, cores: usize, entropy: &mut Entropy) -> Identity {
     let shards = match wanted {
-        ShardCount::Auto => auto,
+        ShardCount::Auto => NonZeroU16::new(cores as u16).unwrap_or(NonZeroU16::MIN),
         ShardCount::Exactly(count) => count,
     };
-    let incarnation = u128::from(entropy.next_u64()) << 64 | u128::from(entropy.next_u64());
-    let identity = Identity {
+    Identity {
         shards: shards.get(),
-        incarnation,
+        incarnation: u128::from(entropy.next_u64()) << 64 | u128::from(entropy.next_u64()),
         hash_seed: entropy.next_u64(),
         log_salt: entropy.next_u64() as u32,
-    };
-    directory.found(&identity)?;
-    Ok(identity)
+    }
 }
 
 /// The node's name, 40 hexadecimal digits: that of its data directory's incarnation, so that it holds over restarts.
@@ -289,7 +296,7 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
         reactor.listen(listener, Door::Shard(shard));
     }
     if last {
-        for address in &plan.addresses {
+        for address in &plan.announced {
             log_line::notice(format_args!("Ready to accept connections on {address}, {} shards", plan.identity.shards));
         }
         if let Err(error) = host::tell_ready(config.supervision) {
@@ -302,31 +309,26 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
 
 fn new_client(id: ClientId, door: Door, now_us: u64, config: &Config) -> Client {
     let authenticated = config.requirepass.is_none();
-    let mut decoder = Decoder::new(config.bulk_bytes_max as usize);
-    decoder.set_authenticated(authenticated);
     let session = Session::new(id, door, authenticated);
-    Client { decoder, state: ClientState::new(session, now_us, config.shard_port(ShardId(0))) }
+    Client { decoder: Decoder::default(), state: ClientState::new(session, now_us, config.shard_port(ShardId(0))) }
 }
 
 /// What a shard is told of the settings.
-pub fn shard_config(config: &Config, shard: ShardId, shards: u16, entropy: u64) -> ShardConfig {
-    ShardConfig {
+fn shard_config(config: &Config, shard: ShardId, shards: u16, entropy: u64) -> ShardConfig {
+    let mut told = ShardConfig {
         shard,
         shards,
         databases: config.databases,
-        string_bytes_max: config.bulk_bytes_max as usize,
-        memory_bytes_max: config.memory_bytes_max.map_or(0, |bytes| (bytes / u64::from(shards)).max(1) as usize),
-        warm_bytes_max: warm_bytes(config) / usize::from(shards),
+        string_bytes_max: 0,
+        memory_bytes_max: 0,
+        warm_bytes_max: 0,
         segment_bytes: config.log.segment_bytes,
-        checkpoint_growth_percent: config.log.checkpoint_growth_percent,
+        checkpoint_growth_percent: 0,
         entropy,
         script: ScriptLimits { memory_bytes_max: config.script.memory_bytes_max as usize, ..ScriptLimits::default() },
-    }
-}
-
-/// Copies of large strings in memory: no more than an eighth of `maxmemory`.
-fn warm_bytes(config: &Config) -> usize {
-    config.memory_bytes_max.map_or(WARM_BYTES_MAX, |bytes| WARM_BYTES_MAX.min(bytes as usize / 8))
+    };
+    bound_shard(&mut told, config);
+    told
 }
 
 fn open_shard(shard: ShardId, plan: &Plan, entropy: &mut Entropy) -> Result<LocalShard, String> {

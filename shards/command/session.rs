@@ -9,6 +9,12 @@ use crate::limits::QUEUE_BYTES_MAX;
 use crate::port::WatchedKey;
 use crate::reply::{Protocol, ReplySink};
 
+/// What a queued argument costs besides its own bytes: an empty one, too, fills memory.
+const QUEUED_ARGUMENT_BYTES: usize = size_of::<Vec<u8>>() + 16;
+
+/// What a queued command costs besides its arguments.
+const QUEUED_COMMAND_BYTES: usize = size_of::<(&'static Command, Vec<Vec<u8>>)>();
+
 /// Which kind of port a connection came in by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Door {
@@ -117,7 +123,7 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Bytes of the arguments that are queued.
+    /// Bytes that the queued commands hold.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -215,7 +221,8 @@ impl Session {
             return self.refuse(reply, "ERR Command not allowed inside a transaction");
         }
         let queue = self.transaction.as_mut().expect("the caller looked");
-        let bytes: usize = arguments.iter().map(|argument| argument.len()).sum();
+        let bytes: usize = arguments.iter().map(|argument| argument.len() + QUEUED_ARGUMENT_BYTES).sum();
+        let bytes = bytes + QUEUED_COMMAND_BYTES;
         if queue.bytes + bytes > QUEUE_BYTES_MAX {
             return self.refuse(reply, "ERR the transaction's commands take more than 1 GiB; EXEC earlier");
         }

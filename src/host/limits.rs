@@ -27,17 +27,20 @@ pub(super) const OPEN_FILES_PER_CORE: u64 = 32;
 /// Raises the soft limits of open files and locked memory as far as they go: to the hard ones, and beyond if this many clients on
 /// this many cores or shards need it and the process is privileged.
 ///
-/// Returns how many clients the open files now allow. A limit that stays is no error: [`super::check_host`] tells of it.
+/// Returns how many clients the open files now allow; none if they do not even do for the server itself. A limit that stays is no error: [`super::check_host`] tells of it.
 pub fn raise_limits(clients_max: u32, cores: usize) -> u32 {
     raise(Limit::OpenFiles, files_needed(clients_max, cores));
     raise(Limit::LockedBytes, 0);
     clients_allowed(cores)
 }
 
-/// How many clients the open files of this process allow, at least one.
+/// How many clients the open files of this process allow.
 pub fn clients_allowed(cores: usize) -> u32 {
-    let files = limit(Limit::OpenFiles).map_or(u64::MAX, |limit| limit.soft);
-    u32::try_from(files.saturating_sub(files_needed(0, cores)).max(1)).unwrap_or(u32::MAX)
+    clients_within(limit(Limit::OpenFiles).map_or(u64::MAX, |limit| limit.soft), cores)
+}
+
+fn clients_within(files: u64, cores: usize) -> u32 {
+    u32::try_from(files.saturating_sub(files_needed(0, cores))).unwrap_or(u32::MAX)
 }
 
 pub(super) fn files_needed(clients_max: u32, cores: usize) -> u64 {
@@ -85,6 +88,14 @@ fn set(which: Limit, to: LimitUse) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_server_itself_comes_before_its_clients() {
+        assert_eq!(clients_within(files_needed(7, 2), 2), 7);
+        assert_eq!(clients_within(files_needed(0, 2), 2), 0);
+        assert_eq!(clients_within(20, 2), 0);
+        assert_eq!(clients_within(u64::MAX, 2), u32::MAX);
+    }
 
     #[test]
     fn soft_limits_are_raised_to_the_hard_ones() {

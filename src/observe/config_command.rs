@@ -1,8 +1,8 @@
 //! CONFIG: this core's copy answers and validates; a change is made on every core.
 
-use crate::config::ConfigStore;
 use crate::observe::dispatch::Asked;
 use crate::observe::facts;
+use crate::serve::bounds::bound_shard;
 use crate::serve::message::CoreView;
 use ringkeep_shards::command::write_help;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,21 +94,10 @@ fn apply(view: &mut CoreView<'_>, pairs: &Pairs, number: u64) -> Result<(), Stri
 
 /// Tells a core's shards what its settings say.
 fn configure_shards(view: &mut CoreView<'_>) {
-    let (memory_bytes_max, string_bytes_max) = shard_bounds(&view.engine.node.settings, view.engine.shard_count());
-    for local in &mut view.engine.shards {
-        let config = local.shard.configure();
-        config.memory_bytes_max = memory_bytes_max;
-        config.string_bytes_max = string_bytes_max;
+    let engine = &mut *view.engine;
+    for local in &mut engine.shards {
+        bound_shard(local.shard.configure(), engine.node.settings.config());
     }
-}
-
-/// What one of so many shards may hold in memory (0: no bound), and its longest string, in bytes.
-pub(crate) fn shard_bounds(settings: &ConfigStore, shards: u16) -> (usize, usize) {
-    let bytes = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    let config = settings.config();
-    // A bound smaller than the number of shards must not round to none.
-    let memory = config.memory_bytes_max.map_or(0, |all| bytes(all / u64::from(shards.max(1))).max(1));
-    (memory, bytes(config.bulk_bytes_max))
 }
 
 #[cfg(test)]
@@ -125,6 +114,12 @@ mod tests {
             for local in &mut engine.shards {
                 assert_eq!(local.shard.configure().memory_bytes_max, 50 << 20, "half of it for each of two shards");
             }
+        }
+        node.run("CONFIG SET checkpoint-growth-percent 7 proto-max-bulk-len 1mb maxmemory 32mb");
+        for local in node.engines.iter_mut().flat_map(|engine| &mut engine.shards) {
+            let config = local.shard.configure();
+            assert_eq!((config.checkpoint_growth_percent, config.string_bytes_max), (7, 1 << 20));
+            assert_eq!(config.warm_bytes_max, 2 << 20, "an eighth of the bound, for two shards");
         }
         assert_eq!(node.run("CONFIG SET timeout"), "-ERR wrong number of arguments for 'config|set' command\r\n");
         assert_eq!(node.run("CONFIG SET timeout 1 maxmemory"), "-ERR syntax error\r\n");

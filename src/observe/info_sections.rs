@@ -186,7 +186,7 @@ pub(super) fn stats(facts: &NodeFacts, text: &mut String) {
     field(text, "total_reads_processed", counters(|core| core.receives));
     field(text, "total_writes_processed", counters(|core| core.sends));
     fixed(text, "io_threaded_reads_processed:0 io_threaded_writes_processed:0");
-    fixed(text, "client_query_buffer_limit_disconnections:0");
+    field(text, "client_query_buffer_limit_disconnections", counters(|core| core.query_limit_closed));
     field(text, "client_output_buffer_limit_disconnections", counters(|core| core.output_limit_closed));
     fixed(text, "reply_buffer_shrinks:0 reply_buffer_expands:0");
 }

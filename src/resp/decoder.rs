@@ -151,32 +151,30 @@ impl Decoder {
             arguments_max: 0,
             gathered: false,
             stage: LargeStage::None,
-            authenticated: true,
+            authenticated: false,
             spans: SmallVec::new(),
             side: Vec::new(),
             larges: Vec::new(),
-            bulk_bytes_max,
+            bulk_bytes_max: 0,
             large_bytes_min,
         };
-        decoder.derive_bounds();
+        decoder.set_bounds(true, bulk_bytes_max);
         decoder
     }
 
-    /// Whether the client is past AUTH, or needs none. Holds from the next length that is read.
-    pub fn set_authenticated(&mut self, authenticated: bool) {
-        self.authenticated = authenticated;
-        self.derive_bounds();
-    }
-
-    /// Changes `proto-max-bulk-len`. Holds from the next length that is read.
-    pub fn set_bulk_bytes_max(&mut self, bulk_bytes_max: usize) {
-        self.bulk_bytes_max = bulk_bytes_max;
-        self.derive_bounds();
+    /// What the client may send from the next length on: whether it is past AUTH or needs none, and `proto-max-bulk-len`. Both
+    /// change while it is connected, so that this is said before every request.
+    #[inline]
+    pub fn set_bounds(&mut self, authenticated: bool, bulk_bytes_max: usize) {
+        // Half of the address space: the sum of a position and a length cannot overflow.
+        let bulk_bytes_max = bulk_bytes_max.min(isize::MAX as usize / 2);
+        if (authenticated, bulk_bytes_max) != (self.authenticated, self.bulk_bytes_max) {
+            (self.authenticated, self.bulk_bytes_max) = (authenticated, bulk_bytes_max);
+            self.derive_bounds();
+        }
     }
 
     fn derive_bounds(&mut self) {
-        // Half of the address space: the sum of a position and a length cannot overflow.
-        self.bulk_bytes_max = self.bulk_bytes_max.min(isize::MAX as usize / 2);
         let unauthenticated = if self.authenticated { usize::MAX } else { UNAUTHENTICATED_BULK_BYTES_MAX };
         self.plain_bytes_max = self.bulk_bytes_max.min(unauthenticated).min(self.large_bytes_min - 1);
         self.arguments_max = if self.authenticated { ARGUMENTS_MAX } else { UNAUTHENTICATED_ARGUMENTS_MAX };

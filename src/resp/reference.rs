@@ -195,7 +195,7 @@ fn expect(bytes: &[u8], bulk_bytes_max: usize, authenticated: bool) -> Parsed {
     for large_bytes_min in [3, 20, 64 * 1024] {
         for cut in 0..=bytes.len() {
             let mut decoder = Decoder::with_large_from(bulk_bytes_max, large_bytes_min);
-            decoder.set_authenticated(authenticated);
+            decoder.set_bounds(authenticated, bulk_bytes_max);
             let (before, after) = bytes.split_at(cut);
             assert_eq!(
                 feed(&mut decoder, [before, after].into_iter()),
@@ -205,7 +205,7 @@ fn expect(bytes: &[u8], bulk_bytes_max: usize, authenticated: bool) -> Parsed {
             );
         }
         let mut decoder = Decoder::with_large_from(bulk_bytes_max, large_bytes_min);
-        decoder.set_authenticated(authenticated);
+        decoder.set_bounds(authenticated, bulk_bytes_max);
         assert_eq!(feed(&mut decoder, bytes.chunks(1)), wanted, "byte by byte: {}", bytes.escape_ascii());
     }
     wanted
@@ -262,10 +262,10 @@ fn limits_before_authentication() {
 fn authentication_holds_for_the_next_request_of_the_same_pipeline() {
     let bytes = b"*1\r\n$4\r\nAUTH\r\n*11\r\n";
     let mut decoder = Decoder::default();
-    decoder.set_authenticated(false);
+    decoder.set_bounds(false, BULK_BYTES_MAX_DEFAULT);
     assert_eq!(decoder.next(bytes), Decoded::Request { consumed: 14 });
     assert_eq!(decoder.next(&bytes[14..]), Decoded::Error(ProtocolError::UnauthenticatedMultibulkLength));
-    decoder.set_authenticated(true);
+    decoder.set_bounds(true, BULK_BYTES_MAX_DEFAULT);
     assert_eq!(decoder.next(&bytes[14..]), Decoded::Incomplete { need: 1 });
 }
 
@@ -346,7 +346,7 @@ proptest! {
     ) {
         let bytes = pieces.concat();
         let mut decoder = Decoder::with_large_from(60, large_bytes_min);
-        decoder.set_authenticated(authenticated);
+        decoder.set_bounds(authenticated, 60);
         prop_assert_eq!(feed(&mut decoder, bytes.chunks(chunk)), parse(&bytes, 60, authenticated));
     }
 

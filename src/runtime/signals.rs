@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT: a flag, and a ring at every core's doorbell.
+//! SIGTERM and SIGINT: a flag, and a ring at every core's doorbell. SIGHUP is passed over.
 
 use std::io;
 use std::sync::Arc;
@@ -48,7 +48,8 @@ impl StopRequest {
         self.owing.load(Ordering::SeqCst) == 0
     }
 
-    /// Lets SIGTERM and SIGINT make the request; a second SIGINT ends the process at once, for the impatient.
+    /// Lets SIGTERM and SIGINT make the request; a second SIGINT ends the process at once, for the impatient. As in Redis, SIGHUP
+    /// does nothing: a terminal that closes takes no server along.
     ///
     /// # Errors
     /// When the handlers cannot be installed.
@@ -64,6 +65,7 @@ impl StopRequest {
                 }
                 request.request();
             })?;
+            signal_hook::low_level::register(libc::SIGHUP, || ())?;
         }
         Ok(())
     }

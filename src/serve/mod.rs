@@ -2,6 +2,7 @@
 
 mod answers;
 mod blocked;
+pub mod bounds;
 pub mod called;
 pub mod client;
 pub(crate) mod clients;

@@ -38,6 +38,12 @@ impl NodeState {
             bytes => bytes as usize,
         }
     }
+
+    /// The longest argument that a client may send, in bytes.
+    #[inline]
+    pub fn bulk_bytes_max(&self) -> usize {
+        self.settings.config().bulk_bytes_max as usize
+    }
 }
 
 /// What one core has done since the start or CONFIG RESETSTAT.
@@ -55,6 +61,8 @@ pub struct CoreCounters {
     pub expiry_us: u64,
     /// Messages to other cores.
     pub mesh_messages: u64,
+    /// Connections closed at their query buffer limit.
+    pub query_limit_closed: u64,
     /// Connections closed at their output limit.
     pub output_limit_closed: u64,
     /// Bytes received.

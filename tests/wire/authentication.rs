@@ -58,6 +58,29 @@ fn strangers_cannot_announce_much() {
 }
 
 #[test]
+fn whoever_is_let_in_may_send_as_much_as_anybody() {
+    let server = subject().setting("requirepass", "secret").start();
+    let mut client = server.client();
+    let names: Vec<Vec<u8>> = (0..30).map(|number| format!("key:{number}").into_bytes()).collect();
+    let delete: Vec<&[u8]> = std::iter::once(&b"DEL"[..]).chain(names.iter().map(Vec::as_slice)).collect();
+    let value = vec![b'x'; 100_000];
+    assert!(client.run("AUTH secret").is_ok());
+    assert_eq!(client.command(&delete), Reply::Integer(0));
+    assert!(client.command(&[&b"SET"[..], b"key:1", &value]).is_ok());
+    // In one pipeline with what lets in, and what puts out again.
+    let mut client = server.client();
+    client.send(&["HELLO", "2", "AUTH", "default", "secret"]);
+    client.send(&delete);
+    client.send(&["RESET"]);
+    client.send(&delete);
+    assert!(matches!(client.reply(), Reply::Array(_)));
+    assert_eq!(client.reply(), Reply::Integer(1));
+    assert_eq!(client.reply().text(), "RESET");
+    let text = client.reply().error_text();
+    assert_eq!(text.as_deref(), Some("ERR Protocol error: unauthenticated multibulk length"));
+}
+
+#[test]
 fn a_password_can_be_set_while_running() {
     let server = subject().start();
     let (mut before, mut setter) = (server.client(), server.client());

@@ -144,6 +144,9 @@ fn refuse_second(change: impl Fn(&mut Server, &Server), names: impl Fn(&Server) 
     let (status, log) = second.start_refused();
     assert!(!status.success(), "{log}");
     assert!(log.contains(&names(&first)), "the refusal does not say what is taken: {log}");
+    if second.data() != first.data() {
+        assert!(!second.data().join("identity").exists(), "its number of shards is fixed by a start that was refused");
+    }
     // And the first is none the worse, on all its connections.
     for _ in 0..20 {
         assert_eq!(first.client().run("GET k").text(), "v");
@@ -158,6 +161,37 @@ fn a_second_server_on_the_same_directory_is_refused() {
 #[test]
 fn a_second_server_on_the_same_port_is_refused() {
     refuse_second(|second, first| second.use_port(first.port()), |first| first.port().to_string());
+}
+
+#[test]
+fn a_shard_port_that_is_taken_is_told_before_anything_is_made() {
+    if is_reference() {
+        return;
+    }
+    let first = subject().start();
+    let taken = first.port().to_string();
+    let mut second = subject().shards(2).setting("shard-ports", &taken).prepare();
+    let (status, log) = second.start_refused();
+    assert!(!status.success() && log.contains(&taken), "{log}");
+    assert!(!second.data().join("identity").exists(), "its number of shards is fixed by a start that was refused");
+}
+
+#[test]
+fn a_server_that_would_listen_nowhere_is_refused() {
+    if is_reference() {
+        return;
+    }
+    let mut nowhere = subject().bind("").prepare();
+    let (status, log) = nowhere.start_refused();
+    assert!(!status.success() && log.contains("no address to listen on"), "{log}");
+}
+
+#[test]
+fn a_terminal_that_closes_takes_no_server_along() {
+    let server = subject().start();
+    server.signal(libc::SIGHUP);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(server.client().run("SET k v").is_ok());
 }
 
 #[test]

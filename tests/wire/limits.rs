@@ -143,6 +143,25 @@ fn a_request_larger_than_the_query_buffer_is_refused() {
     assert_eq!(other.run("EXISTS k"), Reply::Integer(0));
 }
 
+/// As in Redis 7.2 (7.0 does not count them), what MULTI queues is what the client has sent and the server has not done yet.
+#[test]
+fn a_transaction_larger_than_the_query_buffer_is_refused() {
+    if is_reference() {
+        return;
+    }
+    let server = subject().setting("client-query-buffer-limit", "1mb").start();
+    let mut client = server.client();
+    assert!(client.run("MULTI").is_ok());
+    let mut request = Vec::new();
+    encode(&mut request, &["SET", "k", &"x".repeat(100_000)]);
+    let mut is_queued = || client.try_send_raw(&request).is_ok() && matches!(client.try_reply(), Ok(Some(_)));
+    assert!((0..100).take_while(|_| is_queued()).count() < 20, "10 MB were queued where 1 MiB is the limit");
+    let mut other = server.client();
+    wait_until_alone(&mut other);
+    assert_eq!(other.run("EXISTS k"), Reply::Integer(0));
+    assert_eq!(other.info("client_query_buffer_limit_disconnections").as_deref(), Some("1"));
+}
+
 #[test]
 fn many_arguments_announced_cost_nothing_until_they_come() {
     let server = subject().start();
@@ -203,6 +222,56 @@ fn idle_clients_are_dropped_after_the_timeout() {
     }
     assert!(closed, "idle for 8 s, where 1 s is allowed");
     assert!(start.elapsed() > Duration::from_millis(900), "closed before its time");
+}
+
+#[test]
+fn who_monitors_is_not_idle() {
+    let server = subject().setting("timeout", "1").start();
+    let mut monitor = server.client();
+    assert!(monitor.run("MONITOR").is_ok());
+    assert!(monitor.is_silent_for(Duration::from_secs(3)), "closed for having nothing to say");
+    server.client().run("ECHO hello");
+    let line = monitor.reply().text();
+    assert!(line.contains("ECHO"), "{line}");
+}
+
+#[test]
+fn the_longest_argument_can_be_changed_for_who_is_connected() {
+    let server = subject().start();
+    let (mut client, mut other) = (server.client(), server.client());
+    let value = vec![b'x'; 2 << 20];
+    assert!(client.command(&[&b"SET"[..], b"k", &value]).is_ok());
+    assert!(other.run("CONFIG SET proto-max-bulk-len 1mb").is_ok());
+    client.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$2097152\r\n");
+    assert_eq!(client.reply().error_text().as_deref(), Some("ERR Protocol error: invalid bulk length"));
+    assert_eq!(client.read_to_end(), b"");
+}
+
+/// A log of a hundred segments must not need a hundred descriptors: they would be those of clients.
+#[test]
+fn whole_segments_need_no_descriptors() {
+    if is_reference() {
+        return;
+    }
+    let small = subject().setting("log-segment-bytes", "1mb").setting("checkpoint-growth-percent", "10000");
+    let mut server = small.start();
+    let descriptors = |server: &Server| {
+        let path = format!("/proc/{}/fd", server.pid().expect("a running server"));
+        std::fs::read_dir(path).expect("its descriptors").count()
+    };
+    let before = descriptors(&server);
+    let value = "x".repeat(500_000);
+    for number in 0..60 {
+        assert!(server.client().command(&["SET", &format!("large:{number}"), &value]).is_ok());
+    }
+    let segments = std::fs::read_dir(server.data().join("shard-0000")).expect("the log").count();
+    assert!(segments > 25, "{segments} segments");
+    assert!(descriptors(&server) < before + 10, "{before} before, then {}", descriptors(&server));
+    server.kill();
+    server.start();
+    assert!(descriptors(&server) < before + 10, "{before} before, {} after a restart", descriptors(&server));
+    assert!(server.client().run("SET more 1").is_ok());
+    assert_eq!(server.client().run("DBSIZE"), Reply::Integer(61));
 }
 
 #[test]

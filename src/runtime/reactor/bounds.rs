@@ -31,7 +31,9 @@ impl Reactor {
     /// Drops a connection that holds more than it may; whether it did.
     pub(super) fn check_bounds(&mut self, socket: SocketId) -> bool {
         let Some(connection) = self.connections.get_mut(socket) else { return false };
-        let query = (connection.undecoded().len() + connection.client.decoder.held_bytes()) as u64;
+        let client = &connection.client;
+        let queued = client.state.session.transaction.as_ref().map_or(0, |queue| queue.bytes());
+        let query = (connection.undecoded().len() + client.decoder.held_bytes() + queued) as u64;
         if query > self.engine.node.settings.config().query_buffer_bytes_max {
             connection.client.state.overrun = Some(Overrun::Query);
         }
@@ -44,9 +46,10 @@ impl Reactor {
         let peer = state.peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
         let id = state.session.id;
         self.engine.node.counters.output_limit_closed += u64::from(overrun == Overrun::Output);
+        self.engine.node.counters.query_limit_closed += u64::from(overrun == Overrun::Query);
         match overrun {
             Overrun::Query => log_line::warning(format_args!(
-                "client {id} ({peer}) is closed: {query} bytes of a request exceed client-query-buffer-limit"
+                "client {id} ({peer}) is closed: {query} bytes of requests exceed client-query-buffer-limit"
             )),
             Overrun::Output => log_line::warning(format_args!(
                 "client {id} ({peer}) is closed: {unsent} bytes of replies that it does not read exceed \
@@ -94,6 +97,8 @@ impl Reactor {
         let idle = |connection: &&mut Connection<Client>| {
             now_us.saturating_sub(connection.last_active_us) > timeout.as_micros() as u64
                 && connection.client.state.waiting.is_none()
+                // Who only listens has nothing to say.
+                && !connection.client.state.session.monitors
         };
         let idle: Vec<SocketId> = self.connections.iter_mut().filter(idle).map(|c| c.socket()).collect();
         for socket in idle {

@@ -84,6 +84,7 @@ impl Reactor {
             if is_full {
                 break;
             }
+            decoder.set_bounds(state.session.authenticated, engine.node.bulk_bytes_max());
             match decoder.next(&input[used..]) {
                 Decoded::Request { consumed } => {
                     if !Self::run_request(engine, socket, decoder, state, &input[used..], out, start) {
