@@ -58,10 +58,11 @@ fn cannot_start(error: impl std::fmt::Display, config: &Config, cores: usize) ->
 /// How many cores or shards want open files and locked memory.
 fn cores_wanted(config: &Config) -> usize {
     let cores = host::available_cores().len();
-    match config.shards {
-        ShardCount::Auto => cores,
-        ShardCount::Exactly(shards) => cores.max(usize::from(shards.get())),
-    }
+    let shards = match config.shards {
+        ShardCount::Auto => ringkeep::server::shards_in(&config.dir).unwrap_or(0),
+        ShardCount::Exactly(shards) => shards.get(),
+    };
+    cores.max(usize::from(shards))
 }
 
 fn check(dir: &Path) -> ExitCode {

@@ -63,6 +63,12 @@ pub fn prepare() {
     prepare_process();
 }
 
+/// How many shards a data directory has, if it was founded and says so.
+pub fn shards_in(directory: &Path) -> Option<u16> {
+    // What is wrong with it is told when it is taken.
+    Identity::read(directory).ok().flatten().map(|identity| identity.shards)
+}
+
 /// Serves until the process is asked to stop.
 ///
 /// # Errors

@@ -43,6 +43,23 @@ impl Identity {
         LogIdentity { shard, salt: self.log_salt }
     }
 
+    /// The identity of a directory that nobody needs to own; `None` if it has none.
+    ///
+    /// # Errors
+    /// When it cannot be read or believed.
+    pub fn read(directory: &Path) -> Result<Option<Self>, DirectoryError> {
+        let path = directory.join("identity");
+        let mut text = String::new();
+        match File::open(&path).and_then(|file| file.take(IDENTITY_BYTES_MAX).read_to_string(&mut text)) {
+            Ok(_) => Self::decode(&text).map(Some).map_err(|reason| DirectoryError::Identity { path, reason }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(DirectoryError::Identity { path, reason: "it is not text" })
+            }
+            Err(error) => Err(at(&path)(error)),
+        }
+    }
+
     fn encode(&self) -> String {
         let Self { shards, incarnation, hash_seed, log_salt } = self;
         let content = format!(
@@ -179,21 +196,11 @@ impl DataDirectory {
     /// # Errors
     /// When it cannot be read or believed, or when there are shards without it.
     pub fn identity(&self) -> Result<Option<Identity>, DirectoryError> {
-        let path = self.path.join("identity");
-        let mut text = String::new();
-        match File::open(&path).and_then(|file| file.take(IDENTITY_BYTES_MAX).read_to_string(&mut text)) {
-            Ok(_) => Identity::decode(&text).map(Some).map_err(|reason| DirectoryError::Identity { path, reason }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                if self.shard(ShardId(0)).exists() {
-                    return Err(DirectoryError::IdentityMissing { directory: self.path.clone() });
-                }
-                Ok(None)
-            }
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(DirectoryError::Identity { path, reason: "it is not text" })
-            }
-            Err(error) => Err(at(&path)(error)),
+        let identity = Identity::read(&self.path)?;
+        if identity.is_none() && self.shard(ShardId(0)).exists() {
+            return Err(DirectoryError::IdentityMissing { directory: self.path.clone() });
         }
+        Ok(identity)
     }
 
     /// Gives the directory its identity, durably: all of it or nothing.
@@ -283,6 +290,8 @@ pub(crate) mod tests {
         assert_eq!(directory.identity().unwrap(), None);
         directory.found(&IDENTITY).unwrap();
         assert_eq!(directory.identity().unwrap(), Some(IDENTITY));
+        assert_eq!(Identity::read(directory.path()).unwrap(), Some(IDENTITY), "it can be had without the directory");
+        assert_eq!(Identity::read(scratch.path()).unwrap(), None);
         assert!(directory.found(&IDENTITY).is_err());
         fs::create_dir(directory.shard(ShardId(0))).unwrap();
         fs::remove_file(directory.path().join("identity")).unwrap();
