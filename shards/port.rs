@@ -40,8 +40,15 @@ pub enum ExecItem {
         /// Its arguments.
         arguments: Vec<Vec<u8>>,
     },
-    /// A reply that the connection has made itself (SELECT, PING).
-    Reply(Vec<u8>),
+    /// A command that the connection has run itself (SELECT, PING).
+    Reply {
+        /// Its row.
+        command: &'static Command,
+        /// Its arguments.
+        arguments: Vec<Vec<u8>>,
+        /// What it answered.
+        reply: Vec<u8>,
+    },
 }
 
 /// A key that the connection watches.
@@ -69,6 +76,8 @@ pub enum Input<'a> {
         watches: &'a [WatchedKey],
         /// Where the reply goes.
         reply: &'a mut dyn ReplySink,
+        /// Told after each of the commands: who has a clock looks at it.
+        done: &'a mut dyn FnMut(),
     },
     /// WATCH: the keys' numbers come back in [`Outputs::watched`]. A shard that does not serve watches nothing: EXEC finds that
     /// out by the term.

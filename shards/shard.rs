@@ -144,8 +144,8 @@ impl Shard {
         self.keyspace.set_now(now.unix_ms);
         match input {
             Input::Request(request) => outputs.outcome = self.request(request, segments),
-            Input::Exec { items, watches, reply } => {
-                outputs.outcome = self.exec(items, watches, reply, segments);
+            Input::Exec { items, watches, reply, done } => {
+                outputs.outcome = self.exec(items, watches, reply, done, segments);
             }
             Input::Watch { db, keys } => self.watch(db, keys, outputs),
             Input::Unwatch { watches } => self.unwatch(watches),

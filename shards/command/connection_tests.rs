@@ -69,7 +69,8 @@ fn run(session: &mut Session, host: &TestHost, line: &str) -> String {
     }
     let sends = session.reply_mode.sends();
     session.reply_mode.request_ended();
-    if sends { reply.finish() } else { String::new() }
+    // CLIENT REPLY SKIP and OFF write none.
+    if sends && !reply.is_empty() { reply.finish() } else { String::new() }
 }
 
 fn check(session: &mut Session, host: &TestHost, lines: &[(&str, &str)]) {

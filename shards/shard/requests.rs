@@ -183,6 +183,7 @@ impl Shard {
         items: &[ExecItem],
         watches: &[WatchedKey],
         reply: &mut dyn ReplySink,
+        done: &mut dyn FnMut(),
         segments: &dyn Segments,
     ) -> Outcome {
         let Some(term) = self.serving else {
@@ -203,7 +204,7 @@ impl Shard {
             return Outcome::Done(Gate::OPEN);
         } else {
             self.script_calls.begin();
-            let ran = run_exec(self, items, reply, segments);
+            let ran = run_exec(self, items, reply, done, segments);
             self.script_calls.end(ran.is_ok());
             if let Err(range) = ran {
                 self.keyspace.set_lookups(lookups);

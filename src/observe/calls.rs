@@ -5,8 +5,10 @@
 //! good to tens of nanoseconds. Quick commands share one reading with all quick commands of the same bytes received from a
 //! connection: each gets an equal part of that time, in which decoding and the bookkeeping of the socket are too. They are not in the
 //! slow log, unless `slowlog-log-slower-than` is below a millisecond: then every command gets readings of its own.
-//! What waits for other shards has the time that these worked for it; what asks the whole node, the time until its answer.
+//! What waits for other shards has the time that these worked for it; what asks the whole node, the time until its answer. A
+//! transaction's commands get readings of their own, quick or not.
 
+use crate::observe::laps::Laps;
 use hdrhistogram::Histogram;
 use ringkeep_shards::command::{Command, Run, flag};
 use smallvec::SmallVec;
@@ -201,6 +203,11 @@ impl CallBook {
         self.at_ns
     }
 
+    /// The times of calls that begin at the last reading, after others that took `ns`.
+    pub fn laps(&self, ns: Vec<u64>) -> Laps {
+        Laps::new(self.origin, self.at_ns, ns)
+    }
+
     /// Notes a call that took so long.
     pub fn timed(&mut self, row: RowId, end: CallEnd, ns: u64) {
         if self.count(row, end) {
@@ -287,7 +294,7 @@ impl CallBook {
 }
 
 /// Whether a command is done in well below a microsecond unless its arguments or its reply are large.
-fn is_quick(command: &Command) -> bool {
+pub fn is_quick(command: &Command) -> bool {
     matches!(command.run, Run::Shard(_) | Run::PerKey(..) | Run::Connection)
         && (command.is(flag::FAST) || command.name == "set")
 }

@@ -9,6 +9,7 @@ mod facts;
 mod graph;
 mod info;
 mod info_sections;
+mod laps;
 mod latency;
 mod latency_command;
 mod memory;
@@ -23,8 +24,9 @@ mod slowlog_command;
 #[cfg(test)]
 pub(crate) mod testing;
 
-pub use calls::{CallBook, CallEnd, CallStats, LARGE_REPLY_BYTES_MIN, RowId};
+pub use calls::{CallBook, CallEnd, CallStats, LARGE_REPLY_BYTES_MIN, RowId, is_quick};
 pub use facts::{CoreFacts, ShardFacts};
+pub use laps::Laps;
 pub use latency::{LatencyMonitor, Spike};
 pub use observed::Observed;
 pub use rates::Rates;

@@ -1,11 +1,12 @@
 //! What is noted about every command that ran: its count, its time, its errors; the slow ones; what MONITOR shows.
 
-use crate::observe::{CallEnd, LARGE_REPLY_BYTES_MIN, RowId, cut_arguments, without_secrets};
+use crate::observe::{CallEnd, LARGE_REPLY_BYTES_MIN, RowId, cut_arguments, is_quick, without_secrets};
 use crate::resp::{Frame, WireReply};
 use crate::serve::client::{ClientState, Waiting};
 use crate::serve::engine::Engine;
-use crate::serve::job::{Job, Work};
+use crate::serve::job::{Job, OwnedCall, Work};
 use ringkeep_shards::command::{Command, find, find_subcommand, flag};
+use ringkeep_shards::port::ExecItem;
 use ringkeep_shards::reply::ReplySink;
 use smallvec::SmallVec;
 
@@ -28,6 +29,8 @@ pub enum Called {
 pub struct Ran {
     /// The time it took, in nanoseconds.
     pub ns: u64,
+    /// How much of it each of the calls took, in their order.
+    pub each_ns: Vec<u64>,
     /// Calls that were slow: their arguments, cut, and their time in nanoseconds.
     pub slow: SmallVec<[(Vec<Vec<u8>>, u64); 1]>,
     /// Lines for MONITOR: what scripts called.
@@ -38,6 +41,7 @@ impl Ran {
     /// Adds another part's.
     pub fn add(&mut self, other: Ran) {
         self.ns += other.ns;
+        self.each_ns.extend(other.each_ns);
         self.slow.extend(other.slow);
         self.lines.extend(other.lines);
     }
@@ -181,17 +185,36 @@ impl Engine {
         }
     }
 
-    /// A job is done: those of its calls that were slow. Times are the job's, shared equally by its calls.
-    pub(super) fn note_slow_calls(&mut self, job: &mut Job) {
-        let Work::Calls(calls) = &job.work else { return };
-        let each = job.ran.ns / calls.len().max(1) as u64;
-        if !self.is_slow(each) {
-            return;
+    /// A job is done: those of its calls that were slow.
+    pub(super) fn note_slow_calls(&self, job: &mut Job) {
+        let Ran { each_ns, slow, .. } = &mut job.ran;
+        let slow_ns = |at: usize, command: &Command| {
+            let ns = each_ns.get(at).copied().unwrap_or_default();
+            (self.is_slow(ns) && !command.is(flag::SKIP_SLOWLOG)).then_some(ns)
+        };
+        match &job.work {
+            Work::Calls(calls) => {
+                for (at, OwnedCall { command, arguments }) in calls.iter().enumerate() {
+                    let Some(ns) = slow_ns(at, command) else { continue };
+                    let list: Vec<&[u8]> = arguments.iter().map(|argument| &argument[..]).collect();
+                    slow.push((cut_arguments(&list), ns));
+                }
+            }
+            Work::Exec { items, .. } => {
+                for (at, item) in items.iter().enumerate() {
+                    let (ExecItem::Run { command, arguments, .. } | ExecItem::Reply { command, arguments, .. }) = item;
+                    let Some(ns) = slow_ns(at, command) else { continue };
+                    let list: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+                    slow.push((cut_arguments(&without_secrets(&list)), ns));
+                }
+            }
+            Work::Watch(_) | Work::Unwatch(_) | Work::Release => {}
         }
-        for call in calls.iter().filter(|call| !call.command.is(flag::SKIP_SLOWLOG)) {
-            let list: Vec<&[u8]> = call.arguments.iter().map(|argument| &argument[..]).collect();
-            job.ran.slow.push((cut_arguments(&list), each));
-        }
+    }
+
+    /// Whether a call of a job gets readings of the clock of its own.
+    pub(super) fn reads_clock_for(&self, command: &Command) -> bool {
+        self.times_all() || !is_quick(command)
     }
 
     /// A request that waited is answered; `reply` is what was written of it, before anything was taken back.
@@ -222,17 +245,18 @@ impl Engine {
                     self.note_slow(state, arguments, ns);
                 }
             }
-            Called::Run(commands) => self.count_replies(&commands, reply, ran.ns),
+            Called::Run(commands) => self.count_replies(&commands, reply, &ran.each_ns),
             Called::Items(commands, exec) => {
                 if let Some(row) = exec.map(|exec| self.node.observed.calls.row(exec)) {
                     let calls = &mut self.node.observed.calls;
                     let end = if reply.first() == Some(&b'-') { calls.error(reply) } else { CallEnd::Done };
                     calls.timed(row, end, ran.ns);
+                    self.note_event("command", ran.ns);
                 }
                 if let Ok(frame) = Frame::read(reply)
                     && matches!(frame.kind, crate::resp::FrameKind::Array(_))
                 {
-                    self.count_replies(&commands, &reply[frame.body..], ran.ns);
+                    self.count_replies(&commands, &reply[frame.body..], &ran.each_ns);
                 }
             }
         }
@@ -244,14 +268,17 @@ impl Engine {
         }
     }
 
-    /// Counts commands whose replies follow each other.
-    fn count_replies(&mut self, commands: &[&'static Command], mut replies: &[u8], ns: u64) {
-        let each = ns / commands.len().max(1) as u64;
-        let calls = &mut self.node.observed.calls;
+    /// Counts commands whose replies follow each other, and so do their times. One without had no reply either: the client had more
+    /// than it may leave unread.
+    fn count_replies(&mut self, commands: &[&'static Command], mut replies: &[u8], each_ns: &[u64]) {
+        let mut each_ns = each_ns.iter();
         for command in commands {
+            let ns = each_ns.next().copied().unwrap_or_default();
+            let calls = &mut self.node.observed.calls;
             let end = if replies.first() == Some(&b'-') { calls.error(replies) } else { CallEnd::Done };
             let row = calls.row(command);
-            calls.timed(row, end, each);
+            calls.timed(row, end, ns);
+            self.note_latency(command, ns);
             replies = Frame::read(replies).map_or(&[], |frame| &replies[frame.end..]);
         }
     }

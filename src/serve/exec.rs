@@ -185,8 +185,8 @@ impl Engine {
                 // CLIENT REPLY OFF and SKIP have no reply. Until it is sent, the array is a whole one.
                 WireReply::new(&mut bytes, session.protocol).null();
             }
-            items.push(ExecItem::Reply(bytes));
             self.write_monitor_line(&mut lines, state, session.db, command, &arguments);
+            items.push(ExecItem::Reply { command, arguments, reply: bytes });
         }
         session.watched.clear();
         let exec = find(b"exec").expect("a row of the table");
@@ -278,7 +278,7 @@ impl Engine {
         }
         let called = items.iter().map(|item| match item {
             ExecItem::Run { command, .. } => *command,
-            ExecItem::Reply(_) => panic!("pieces are made of commands"),
+            ExecItem::Reply { .. } => panic!("pieces are made of the shard's commands"),
         });
         let called = Called::Items(called.collect(), None);
         let run = state.exec.as_mut().expect("it was just there");

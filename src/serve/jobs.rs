@@ -1,5 +1,6 @@
 //! Jobs: what is done for a shard of this core where the bytes of the request are not, and where the answer goes.
 
+use crate::observe::LARGE_REPLY_BYTES_MIN;
 use crate::resp::WireReply;
 use crate::route::Gate;
 use crate::serve::job::{Job, Work};
@@ -63,10 +64,12 @@ impl Engine {
         place: usize,
         job: &mut Job,
     ) -> Result<Option<Vec<ringkeep_shards::port::WatchedKey>>, ColdRange> {
-        let Job { db, protocol, work, done, replies, gate, .. } = job;
+        let Job { db, protocol, work, done, replies, gate, ran, .. } = job;
         match work {
             Work::Calls(calls) => {
                 let output_bytes_max = self.node.output_bytes_max();
+                let mut laps = self.node.observed.calls.laps(std::mem::take(&mut ran.each_ns));
+                let mut slow = calls.get(*done).is_some_and(|call| self.reads_clock_for(call.command));
                 for call in &calls[*done..] {
                     // The connection is closed for what it got already: no more is made for it.
                     if replies.len() > output_bytes_max {
@@ -88,24 +91,31 @@ impl Engine {
                     match std::mem::take(&mut self.outputs.outcome) {
                         Outcome::Cold(range) => {
                             replies.truncate(before);
+                            ran.each_ns = laps.end();
                             return Err(range);
                         }
                         Outcome::Done(opens) => *gate = gate.and(opens),
                         Outcome::NotServing | Outcome::None => {}
                     }
                     *done += 1;
+                    let was_slow = slow || replies.len() - before >= LARGE_REPLY_BYTES_MIN;
+                    slow = calls.get(*done).is_some_and(|call| self.reads_clock_for(call.command));
+                    laps.call(was_slow || slow);
                 }
+                ran.each_ns = laps.end();
                 Ok(None)
             }
             Work::Exec { items, watches, .. } => {
                 replies.clear();
                 let mut reply = WireReply::new(replies, *protocol);
-                self.step(place, Input::Exec { items, watches, reply: &mut reply });
+                let mut laps = self.node.observed.calls.laps(Vec::new());
+                self.step(place, Input::Exec { items, watches, reply: &mut reply, done: &mut || laps.call(true) });
                 match std::mem::take(&mut self.outputs.outcome) {
                     Outcome::Cold(range) => return Err(range),
                     Outcome::Done(opens) => *gate = opens,
                     Outcome::NotServing | Outcome::None => {}
                 }
+                ran.each_ns = laps.end();
                 Ok(None)
             }
             Work::Watch(keys) => {

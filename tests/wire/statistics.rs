@@ -23,6 +23,85 @@ fn slow_commands_are_noted_with_their_time() {
     assert_eq!(latest.elements()[0].elements()[0].bytes(), Some(&b"command"[..]), "{latest:?}");
 }
 
+/// The commands in the slow log, oldest first, and their microseconds.
+fn slow_calls(client: &mut super::common::Client) -> Vec<(String, i64)> {
+    let log = client.run("SLOWLOG GET -1");
+    let call = |entry: &Reply| {
+        let words: Vec<String> = entry.elements()[3].elements().iter().map(Reply::text).collect();
+        (words.join(" "), entry.elements()[2].integer())
+    };
+    log.elements().iter().rev().map(call).collect()
+}
+
+#[test]
+fn commands_of_a_transaction_are_noted_one_by_one() {
+    let server = subject().setting("latency-monitor-threshold", "10").start();
+    let mut client = server.client();
+    let slow = "local sum = 0 for i = 1, 2e7 do sum = sum + i % 7 end return sum";
+    client.run("MULTI");
+    client.run("SET k v");
+    client.command(&["EVAL", slow, "0"]);
+    client.run("GET k");
+    assert_eq!(client.run("EXEC").elements().len(), 3);
+    let calls = slow_calls(&mut client);
+    let (call, us) = &calls[0];
+    assert_eq!((calls.len(), call.as_str()), (1, format!("EVAL {slow} 0").as_str()), "neither EXEC nor what was quick");
+    assert!(*us >= 10_000);
+    let latest = client.run("LATENCY LATEST");
+    assert_eq!(latest.elements()[0].elements()[0].text(), "command", "{latest:?}");
+    let eval = client.info("cmdstat_eval").expect("it was called");
+    assert!(eval.contains("calls=1,") && eval.contains(&format!("usec={us},")), "{eval} is not {us} us");
+    // Every one of them, those of the connection and of the node too; in pieces or in one go.
+    for node in ["", "CONFIG GET maxclients"] {
+        client.run("CONFIG SET slowlog-log-slower-than 0");
+        client.run("SLOWLOG RESET");
+        let commands = ["SET k 1", "SELECT 0", node, "PING", "INCR k", "AUTH default secret"];
+        let commands: Vec<&str> = commands.into_iter().filter(|command| !command.is_empty()).collect();
+        client.run("MULTI");
+        commands.iter().for_each(|command| _ = client.run(command));
+        assert_eq!(client.run("EXEC").elements().len(), commands.len());
+        client.run("CONFIG SET slowlog-log-slower-than 1000000");
+        let names: Vec<String> = slow_calls(&mut client).into_iter().map(|(call, _)| call).collect();
+        let first = names.iter().position(|name| name == "MULTI").expect("it is noted too");
+        let mut expected = commands;
+        *expected.last_mut().expect("there are some") = "AUTH (redacted) (redacted)";
+        assert_eq!(names[first + 1..][..expected.len()], expected);
+        assert!(!names.iter().any(|name| name == "EXEC"));
+    }
+}
+
+#[test]
+fn who_waits_beside_a_slow_command_is_not_slow() {
+    if is_reference() {
+        return;
+    }
+    const TAGS: usize = 6;
+    // From a millisecond on: below it every command has readings of the clock of its own.
+    let server = subject().shards("3").setting("slowlog-log-slower-than", "1000").start();
+    let mut client = server.client();
+    let text: String = (0..8000).map(|number| char::from(b'a' + (number * number % 26) as u8)).collect();
+    for tag in 0..TAGS {
+        // The commands of one pipeline for another core travel together.
+        let (a, b) = (format!("{{{tag}}}a"), format!("{{{tag}}}b"));
+        let get = vec!["GET".to_owned(), a.clone()];
+        let set = |key: &str, text: String| vec!["SET".to_owned(), key.to_owned(), text];
+        let compare = vec!["LCS".to_owned(), a.clone(), b.clone()];
+        let requests =
+            [set(&a, text.clone()), set(&b, text.chars().rev().collect()), get.clone(), compare, get.clone(), get];
+        let replies = client.pipeline(&requests);
+        assert!(!replies[3].text().is_empty());
+    }
+    let calls = slow_calls(&mut client);
+    assert_eq!(calls.iter().filter(|(call, _)| call.starts_with("LCS")).count(), TAGS, "{calls:?}");
+    let usec_per_call = |client: &mut super::common::Client, name: &str| -> f64 {
+        let stats = client.info(&format!("cmdstat_{name}")).expect("it was called");
+        let field = stats.split(',').find_map(|field| field.strip_prefix("usec_per_call="));
+        field.and_then(|number| number.parse().ok()).expect("a number")
+    };
+    let (get, compare) = (usec_per_call(&mut client, "get"), usec_per_call(&mut client, "lcs"));
+    assert!(get * 10.0 < compare, "{get} us beside {compare} us");
+}
+
 #[test]
 fn what_happens_is_counted() {
     if is_reference() {

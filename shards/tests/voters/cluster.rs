@@ -281,7 +281,7 @@ impl Cluster {
         let items: Vec<ExecItem> = lines.iter().map(item).collect();
         loop {
             let mut reply = Text::default();
-            self.step(node, Input::Exec { items: &items, watches, reply: &mut reply });
+            self.step(node, Input::Exec { items: &items, watches, reply: &mut reply, done: &mut || {} });
             if let Some(ticket) = self.outcome(node, reply) {
                 return ticket;
             }
