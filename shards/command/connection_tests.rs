@@ -178,10 +178,6 @@ fn a_clients_own_names() {
             ("CLIENT REPLY SKIP", ""),
             ("PING", ""),
             ("PING", "PONG"),
-            ("CLIENT REPLY SKIP", ""),
-            ("RESET", ""),
-            ("CLIENT REPLY OFF", ""),
-            ("RESET", "RESET"),
         ],
     );
     let info = run(&mut session, &OPEN, "CLIENT INFO");
@@ -192,7 +188,17 @@ fn a_clients_own_names() {
         info.ends_with(r#"cmd=client|info user=default redir=-1 resp=2 lib-name=redis-rs lib-ver=1.0\n""#),
         "{info}"
     );
-    run(&mut session, &OPEN, "RESET");
+    check(
+        &mut session,
+        &OPEN,
+        &[
+            ("CLIENT REPLY SKIP", ""),
+            ("RESET", ""),
+            ("CLIENT REPLY OFF", ""),
+            ("RESET", "RESET"),
+            ("CLIENT GETNAME", "nil"),
+        ],
+    );
     assert_eq!(session.library_name, b"redis-rs", "a library stays what it is");
     assert!(!session.no_evict);
 }
