@@ -143,7 +143,8 @@ pub(super) fn persistence(facts: &NodeFacts, text: &mut String) {
     let took_ms = shards().filter(|stats| stats.checkpoints > 0).map(|stats| stats.checkpoint_took_ms).max();
     field(text, "rdb_last_bgsave_time_sec", seconds(took_ms));
     field(text, "rdb_current_bgsave_time_sec", seconds(began_ms.map(|began_ms| now_ms.saturating_sub(began_ms))));
-    field(text, "rdb_saves", shards().map(|stats| stats.checkpoints).sum::<u64>());
+    // A save of the node is one of every shard.
+    field(text, "rdb_saves", shards().map(|stats| stats.checkpoints).min().unwrap_or(0));
     fixed(text, "rdb_last_cow_size:0 rdb_last_load_keys_expired:0 rdb_last_load_keys_loaded:0");
     fixed(text, "aof_enabled:1 aof_rewrite_in_progress:0 aof_rewrite_scheduled:0 aof_last_rewrite_time_sec:-1");
     fixed(text, "aof_current_rewrite_time_sec:-1 aof_last_bgrewrite_status:ok aof_rewrites:0");
