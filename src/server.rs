@@ -302,8 +302,8 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
 
 fn new_client(id: ClientId, door: Door, now_us: u64, config: &Config) -> Client {
     let authenticated = config.requirepass.is_none();
-    let mut decoder = Decoder::new(config.bulk_bytes_max as usize);
-    decoder.set_authenticated(authenticated);
+    // Its bounds follow the session and the settings.
+    let decoder = Decoder::new(config.bulk_bytes_max as usize);
     let session = Session::new(id, door, authenticated);
     Client { decoder, state: ClientState::new(session, now_us, config.shard_port(ShardId(0))) }
 }

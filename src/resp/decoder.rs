@@ -163,17 +163,24 @@ impl Decoder {
     }
 
     /// Whether the client is past AUTH, or needs none. Holds from the next length that is read.
+    #[inline]
     pub fn set_authenticated(&mut self, authenticated: bool) {
-        self.authenticated = authenticated;
-        self.derive_bounds();
+        if self.authenticated != authenticated {
+            self.authenticated = authenticated;
+            self.derive_bounds();
+        }
     }
 
     /// Changes `proto-max-bulk-len`. Holds from the next length that is read.
+    #[inline]
     pub fn set_bulk_bytes_max(&mut self, bulk_bytes_max: usize) {
-        self.bulk_bytes_max = bulk_bytes_max;
-        self.derive_bounds();
+        if self.bulk_bytes_max != bulk_bytes_max {
+            self.bulk_bytes_max = bulk_bytes_max;
+            self.derive_bounds();
+        }
     }
 
+    #[cold]
     fn derive_bounds(&mut self) {
         // Half of the address space: the sum of a position and a length cannot overflow.
         self.bulk_bytes_max = self.bulk_bytes_max.min(isize::MAX as usize / 2);

@@ -75,6 +75,10 @@ impl Reactor {
         let mut used = 0;
         let mut is_full = false;
         let output_bytes_max = engine.node.output_bytes_max();
+        let config = engine.node.settings.config();
+        decoder.set_bulk_bytes_max(config.bulk_bytes_max as usize);
+        // Where no password is asked for any more nobody is a stranger.
+        state.session.authenticated |= config.requirepass.is_none();
         while state.waiting.is_none() && !state.session.closing && used < input.len() {
             if out.len() - start > output_bytes_max {
                 state.overrun = Some(Overrun::Output);
@@ -84,6 +88,8 @@ impl Reactor {
             if is_full {
                 break;
             }
+            // AUTH may have been the request before this one, or RESET.
+            decoder.set_authenticated(state.session.authenticated);
             match decoder.next(&input[used..]) {
                 Decoded::Request { consumed } => {
                     if !Self::run_request(engine, socket, decoder, state, &input[used..], out, start) {
