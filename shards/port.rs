@@ -6,7 +6,7 @@ use crate::ids::{Batch, SegmentId, Timestamp};
 use crate::keyspace::{ColdRange, DatabaseIndex};
 use crate::log::{CheckpointChunk, LogWrite, SegmentRole};
 use crate::lost::Lost;
-use crate::reply::ReplySink;
+use crate::reply::{Protocol, ReplySink};
 
 /// The time of an input.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +37,8 @@ pub enum ExecItem {
         command: &'static Command,
         /// The database that is selected by then.
         db: DatabaseIndex,
+        /// The protocol that is spoken by then.
+        protocol: Protocol,
         /// Its arguments.
         arguments: Vec<Vec<u8>>,
     },

@@ -21,7 +21,8 @@ pub(crate) fn run_exec(
     for item in items {
         match item {
             ExecItem::Reply { reply: bytes, .. } => reply.encoded(bytes),
-            ExecItem::Run { command, db, arguments } => {
+            ExecItem::Run { command, db, protocol, arguments } => {
+                reply.switch_protocol(*protocol);
                 let list: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
                 if let Some(text) = shard.refusal(command, &list) {
                     reply.error(text);

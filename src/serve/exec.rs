@@ -165,7 +165,7 @@ impl Engine {
         for (command, arguments) in commands {
             if in_shard(state, command) {
                 self.write_monitor_line(&mut lines, state, session.db, command, &arguments);
-                items.push(ExecItem::Run { command, db: session.db, arguments });
+                items.push(ExecItem::Run { command, db: session.db, protocol: session.protocol, arguments });
                 shown.push(session.reply_mode.sends());
                 continue;
             }
@@ -268,11 +268,12 @@ impl Engine {
         let shard = run.shard.expect("pieces are a shard's");
         while queue.front().is_some_and(|(command, _)| in_shard(state, command)) {
             let Some((command, arguments)) = queue.pop_front() else { break };
-            items.push(ExecItem::Run { command, db: state.session.db, arguments });
+            let (db, protocol) = (state.session.db, state.session.protocol);
+            items.push(ExecItem::Run { command, db, protocol, arguments });
         }
         let mut lines = Vec::new();
         for item in &items {
-            if let ExecItem::Run { command, db, arguments } = item {
+            if let ExecItem::Run { command, db, arguments, .. } = item {
                 self.write_monitor_line(&mut lines, state, *db, command, arguments);
             }
         }

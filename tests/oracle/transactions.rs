@@ -71,6 +71,23 @@ EXEC
 MGET s t
 
 MULTI
+GET none
+HELLO 3
+GET none
+LCS a a IDX
+HELLO 2
+GET none
+EXEC
+GET none
+MULTI
+HELLO 2
+GET none
+HELLO 3
+EXEC
+GET none
+HELLO 2
+
+MULTI
 SET a 1
 BOGUS
 SET b 2

@@ -1,6 +1,6 @@
 //! Passwords, and who may talk without one.
 
-use super::common::{Client, Reply};
+use super::common::{Client, Reply, encode};
 use super::subject;
 use std::net::UdpSocket;
 
@@ -41,6 +41,56 @@ fn hello_can_bring_the_password() {
     assert!(matches!(hello, Reply::Map(_)), "{hello:?}");
     assert_eq!(client.run("CLIENT GETNAME").text(), "me");
     assert_eq!(client.run("GET missing"), Reply::Null);
+}
+
+#[test]
+fn who_has_the_password_may_send_much() {
+    let server = subject().setting("requirepass", "secret").start();
+    let large = "x".repeat(20_000);
+    let set = ["SET", "k", large.as_str()];
+    let many = [&["EXISTS"][..], &["k"; 30]].concat();
+    for authenticate in ["AUTH secret", "HELLO 2 AUTH default secret"] {
+        // At once: the bounds of strangers end between two requests that came together.
+        let mut client = server.client();
+        let mut bytes = format!("{authenticate}\r\n").into_bytes();
+        encode(&mut bytes, &set);
+        encode(&mut bytes, &many);
+        client.send_raw(&bytes);
+        assert!(client.reply().error_text().is_none());
+        assert!(client.reply().is_ok());
+        assert_eq!(client.reply(), Reply::Integer(30));
+        // And later; until it is a stranger again.
+        assert!(client.command(&set).is_ok());
+        assert_eq!(client.run("RESET").text(), "RESET");
+        client.send(&set);
+        let text = client.reply().error_text();
+        assert_eq!(text.as_deref(), Some("ERR Protocol error: unauthenticated bulk length"));
+    }
+}
+
+#[test]
+fn nobody_is_a_stranger_once_the_password_is_gone() {
+    let server = subject().start();
+    let mut first = server.client();
+    assert!(first.run("CONFIG SET requirepass secret").is_ok());
+    let mut second = server.client();
+    assert!(second.run("PING").error_text().is_some());
+    assert!(first.command(&["CONFIG", "SET", "requirepass", ""]).is_ok());
+    assert_eq!(second.run("PING").text(), "PONG");
+    assert!(second.command(&["SET", "k", &"x".repeat(20_000)]).is_ok());
+}
+
+#[test]
+fn the_longest_argument_can_be_set_while_clients_are_connected() {
+    let server = subject().start();
+    let (mut client, mut other) = (server.client(), server.client());
+    client.run("PING");
+    let large = "x".repeat(1_500_000);
+    assert!(other.run("CONFIG SET proto-max-bulk-len 1048576").is_ok());
+    client.send_raw(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1500000\r\n");
+    assert_eq!(client.reply().error_text().as_deref(), Some("ERR Protocol error: invalid bulk length"));
+    assert!(other.run("CONFIG SET proto-max-bulk-len 2097152").is_ok());
+    assert!(other.command(&["SET", "k", &large]).is_ok());
 }
 
 #[test]

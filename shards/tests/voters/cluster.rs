@@ -12,6 +12,7 @@ use ringkeep_shards::limits::{DATABASES_MAX, TAIL_BYTES_DEFAULT};
 use ringkeep_shards::log::{LogConfig, LogIdentity};
 use ringkeep_shards::lost::Fate;
 use ringkeep_shards::port::{ExecItem, Gate, Input, Now, Outcome, Outputs, Request, WatchedKey};
+use ringkeep_shards::reply::Protocol;
 use ringkeep_shards::script::ScriptLimits;
 use ringkeep_shards::{MemberStart, OpenConfig, Shard, ShardConfig, open_member};
 use std::collections::BTreeMap;
@@ -276,7 +277,12 @@ impl Cluster {
     pub fn exec(&mut self, node: u64, lines: &[&str], watches: &[WatchedKey]) -> Ticket {
         let item = |line: &&str| {
             let arguments = words(line);
-            ExecItem::Run { command: find(&arguments[0]).expect("a command"), db: 0, arguments }
+            ExecItem::Run {
+                command: find(&arguments[0]).expect("a command"),
+                db: 0,
+                protocol: Protocol::Resp2,
+                arguments,
+            }
         };
         let items: Vec<ExecItem> = lines.iter().map(item).collect();
         loop {

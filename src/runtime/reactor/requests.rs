@@ -75,6 +75,8 @@ impl Reactor {
         let mut used = 0;
         let mut is_full = false;
         let output_bytes_max = engine.node.output_bytes_max();
+        // Where no password is asked for any more nobody is a stranger.
+        state.session.authenticated |= engine.node.settings.config().requirepass.is_none();
         while state.waiting.is_none() && !state.session.closing && used < input.len() {
             if out.len() - start > output_bytes_max {
                 state.overrun = Some(Overrun::Output);
