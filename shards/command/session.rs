@@ -35,9 +35,9 @@ impl ReplyMode {
     /// None will be sent to the one after it.
     const SKIP_NEXT: u8 = 4;
 
-    /// CLIENT REPLY ON.
+    /// CLIENT REPLY ON: its own reply is sent, whatever was to be skipped.
     pub fn on(&mut self) {
-        self.0 &= !Self::OFF;
+        self.0 &= !(Self::OFF | Self::SKIP);
     }
 
     /// CLIENT REPLY OFF.
