@@ -184,14 +184,15 @@ impl Session {
         if !command.arity_fits(arguments.len()) {
             let name = command.name;
             if name == "exec" {
-                self.transaction = None;
-                reply.error("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
-                return Admission::Refused;
+                return self.refuse_exec(reply, "wrong number of arguments for 'exec' command");
             }
             return self.refuse(reply, &format!("ERR wrong number of arguments for '{name}' command"));
         }
         if !self.authenticated && !command.is(flag::NO_AUTH) {
-            return self.refuse(reply, "NOAUTH Authentication required.");
+            return match command.name {
+                "exec" => self.refuse_exec(reply, NO_AUTH),
+                _ => self.refuse(reply, NO_AUTH),
+            };
         }
         if self.monitors && command.is(flag::READONLY | flag::WRITE | flag::MAY_REPLICATE) {
             return self.refuse(reply, "ERR Replica can't interact with the keyspace");
@@ -235,6 +236,13 @@ impl Session {
         Admission::Refused
     }
 
+    /// Refuses EXEC: its transaction, if there is one, is over.
+    fn refuse_exec(&mut self, reply: &mut dyn ReplySink, text: &str) -> Admission {
+        self.transaction = None;
+        reply.error(&format!("EXECABORT Transaction discarded because of: {text}"));
+        Admission::Refused
+    }
+
     /// Refuses with a text that may hold any bytes: line breaks in it become spaces.
     fn refuse_bytes(&mut self, reply: &mut dyn ReplySink, text: &[u8]) -> Admission {
         if let Some(queue) = &mut self.transaction {
@@ -248,6 +256,8 @@ impl Session {
         Admission::Refused
     }
 }
+
+const NO_AUTH: &str = "NOAUTH Authentication required.";
 
 fn unknown_command(arguments: &[&[u8]]) -> Vec<u8> {
     // Redis prints these as C strings: what follows a NUL is not shown.
