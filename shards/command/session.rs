@@ -39,9 +39,9 @@ impl ReplyMode {
     /// None will be sent to the one after it.
     const SKIP_NEXT: u8 = 4;
 
-    /// CLIENT REPLY ON.
+    /// CLIENT REPLY ON: its own reply is sent, whatever was to be skipped.
     pub fn on(&mut self) {
-        self.0 &= !Self::OFF;
+        self.0 &= !(Self::OFF | Self::SKIP);
     }
 
     /// CLIENT REPLY OFF.
@@ -188,14 +188,15 @@ impl Session {
         if !command.arity_fits(arguments.len()) {
             let name = command.name;
             if name == "exec" {
-                self.transaction = None;
-                reply.error("EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command");
-                return Admission::Refused;
+                return self.refuse_exec(reply, "wrong number of arguments for 'exec' command");
             }
             return self.refuse(reply, &format!("ERR wrong number of arguments for '{name}' command"));
         }
         if !self.authenticated && !command.is(flag::NO_AUTH) {
-            return self.refuse(reply, "NOAUTH Authentication required.");
+            return match command.name {
+                "exec" => self.refuse_exec(reply, NO_AUTH),
+                _ => self.refuse(reply, NO_AUTH),
+            };
         }
         if self.monitors && command.is(flag::READONLY | flag::WRITE | flag::MAY_REPLICATE) {
             return self.refuse(reply, "ERR Replica can't interact with the keyspace");
@@ -236,6 +237,13 @@ impl Session {
         self.refuse_bytes(reply, text.as_bytes())
     }
 
+    /// Refuses EXEC: its transaction, if there is one, is over.
+    fn refuse_exec(&mut self, reply: &mut dyn ReplySink, text: &str) -> Admission {
+        self.transaction = None;
+        reply.error(&format!("EXECABORT Transaction discarded because of: {text}"));
+        Admission::Refused
+    }
+
     /// Refuses with a text that may hold any bytes.
     fn refuse_bytes(&mut self, reply: &mut dyn ReplySink, text: &[u8]) -> Admission {
         if let Some(queue) = &mut self.transaction {
@@ -245,6 +253,8 @@ impl Session {
         Admission::Refused
     }
 }
+
+const NO_AUTH: &str = "NOAUTH Authentication required.";
 
 fn unknown_command(arguments: &[&[u8]]) -> Vec<u8> {
     let shown = |bytes: &[u8], max: usize| as_c_string(&bytes[..bytes.len().min(max)]).to_vec();

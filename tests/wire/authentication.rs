@@ -10,10 +10,11 @@ const WRONG: &str = "WRONGPASS invalid username-password pair or user is disable
 fn nothing_without_the_password() {
     let server = subject().setting("requirepass", "secret").start();
     let mut client = server.client();
-    for request in ["PING", "GET k", "SET k v", "MULTI", "CONFIG GET *", "CLIENT ID", "BOGUS", "GET"] {
+    for request in ["PING", "GET k", "SET k v", "MULTI", "CONFIG GET *", "CLIENT ID", "EXEC", "BOGUS", "GET"] {
         let text = client.run(request).error_text().unwrap_or_else(|| panic!("{request} was served"));
         let known = match request {
             "BOGUS" => text.starts_with("ERR unknown command"),
+            "EXEC" => text == "EXECABORT Transaction discarded because of: NOAUTH Authentication required.",
             "GET" => text == "ERR wrong number of arguments for 'get' command",
             _ => text == "NOAUTH Authentication required.",
         };

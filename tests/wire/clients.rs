@@ -64,6 +64,7 @@ fn replies_are_turned_off_where_a_transaction_says_so() {
         ("MULTI\nCLIENT REPLY SKIP\nCLIENT UNPAUSE\nEXEC\nPING\nPING\n", "+OK +QUEUED +QUEUED *2 +OK +PONG +OK +OK "),
         // EXEC itself is skipped, or what follows it.
         ("MULTI\nPING\nCLIENT REPLY SKIP\nEXEC\nPING a\nPING\n", "+OK +QUEUED +QUEUED *2 +PONG +PONG +OK +OK "),
+        ("CLIENT REPLY SKIP\nCLIENT REPLY ON\nPING\n", "+OK +PONG +OK +OK "),
         ("CLIENT REPLY SKIP\nRESET\nPING\n", "+PONG +OK +OK "),
         ("CLIENT REPLY OFF\nRESET\nPING\n", "+RESET +PONG +OK +OK "),
         // An empty request is one too.
