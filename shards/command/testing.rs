@@ -294,11 +294,6 @@ impl Recorder {
         Recorder { protocol, text: String::new(), open: Vec::new(), replies: 0 }
     }
 
-    /// Whether nothing was written.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.replies == 0 && self.open.is_empty()
-    }
-
     /// The reply.
     ///
     /// # Panics
