@@ -9,7 +9,7 @@ use crate::log_line;
 use crate::runtime::doorbell::Doorbell;
 use crate::runtime::files::NewSegment;
 use crate::runtime::map::SegmentMap;
-use crate::runtime::segment_files::{SegmentFiles, UnfinishedFile};
+use crate::runtime::segment_files::{RetiredFile, SegmentFiles, UnfinishedFile};
 use crate::runtime::segment_lock::open_locked;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use ringkeep_shards::ids::SegmentId;
@@ -17,6 +17,7 @@ use ringkeep_shards::log::{CheckpointChunk, SegmentRole};
 use ringkeep_shards::port::SegmentWanted;
 use std::collections::VecDeque;
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What a shard wants done.
@@ -30,8 +31,8 @@ pub enum Chore {
     },
     /// The segment that was asked for is urgent by now.
     Hurry,
-    /// A file that nobody needs goes.
-    Remove(SegmentId, SegmentRole),
+    /// A file that nobody needs goes. Its bytes go piece by piece, unless somebody still has its map.
+    Remove(SegmentId, SegmentRole, Option<Arc<SegmentMap>>),
     /// A checkpoint's file is begun.
     BeginCheckpoint(SegmentId),
     /// A part of it is written.
@@ -103,6 +104,8 @@ struct ShardWork {
     urgent: bool,
     rest: VecDeque<(SegmentFiles, Chore)>,
     checkpoint: Option<(SegmentId, UnfinishedFile)>,
+    /// Files without names, whose bytes go piece by piece.
+    going: Vec<RetiredFile>,
 }
 
 impl ShardWork {
@@ -127,7 +130,8 @@ impl Worker {
     fn run(&mut self) {
         loop {
             let urgent = self.shards.iter().any(ShardWork::is_urgent);
-            let idle = self.shards.iter().all(|shard| !shard.has_segment() && shard.rest.is_empty());
+            let idle = |shard: &ShardWork| !shard.has_segment() && shard.rest.is_empty() && shard.going.is_empty();
+            let idle = self.shards.iter().all(idle);
             let wait = if idle {
                 Duration::MAX
             } else if urgent {
@@ -167,15 +171,20 @@ impl Worker {
         }
     }
 
-    /// Does one thing: first what a log stands still for, then checkpoints and removals, then segments ahead of their use.
+    /// Does one thing: first what a log stands still for, then checkpoints and removals, then what is left of removed files, then
+    /// segments ahead of their use.
     fn one_step(&mut self) -> Result<(), crossbeam::channel::SendError<Reply>> {
         let urgent = self.shards.iter().position(ShardWork::is_urgent);
         let rest = || self.shards.iter().position(|shard| !shard.rest.is_empty());
+        let going = || self.shards.iter().position(|shard| !shard.going.is_empty());
         let segment = || self.shards.iter().position(ShardWork::has_segment);
         let (place, done) = if let Some(place) = urgent {
             (place, self.segment_step(place))
         } else if let Some(place) = rest() {
             (place, self.rest_step(place))
+        } else if let Some(place) = going() {
+            self.shorten(place);
+            return Ok(());
         } else if let Some(place) = segment() {
             (place, self.segment_step(place))
         } else {
@@ -211,14 +220,30 @@ impl Worker {
         }
     }
 
+    fn shorten(&mut self, place: usize) {
+        let going = &mut self.shards[place].going;
+        match going.last_mut().map(RetiredFile::shorten) {
+            Some(Ok(bytes @ 1..)) => self.pace.wrote(bytes),
+            // What cannot be shortened goes in one piece.
+            _ => drop(going.pop()),
+        }
+    }
+
     fn rest_step(&mut self, place: usize) -> Option<Done> {
         let shard = &mut self.shards[place];
         let (files, work) = shard.rest.pop_front()?;
         let result = match work {
-            Chore::Remove(segment, role) => {
-                if let Err(error) = files.remove(segment, role) {
-                    let path = files.path(segment, role);
-                    log_line::warning(format_args!("{} cannot be removed: {error}", path.display()));
+            Chore::Remove(segment, role, map) => {
+                match files.retire(segment, role) {
+                    // The last map goes here, not on the core.
+                    Ok(retired) if map.is_none_or(|map| Arc::into_inner(map).is_some()) => {
+                        shard.going.push(retired);
+                    }
+                    Ok(_) => {}
+                    Err(error) => {
+                        let path = files.path(segment, role);
+                        log_line::warning(format_args!("{} cannot be removed: {error}", path.display()));
+                    }
                 }
                 return None;
             }

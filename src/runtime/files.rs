@@ -122,9 +122,9 @@ impl ShardFiles {
         self.segments.insert(segment, open);
     }
 
-    /// A file goes, or gets another number.
-    pub fn remove(&mut self, segment: SegmentId) {
-        self.segments.remove(&segment);
+    /// A file goes, or gets another number; its map.
+    pub fn remove(&mut self, segment: SegmentId) -> Option<Arc<SegmentMap>> {
+        self.segments.remove(&segment).map(|open| open.map)
     }
 }
 

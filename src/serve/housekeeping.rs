@@ -64,8 +64,8 @@ impl Engine {
             self.background.push((place, Chore::Segment { wanted, urgent: local.hurried }));
         }
         for (segment, role) in self.outputs.unneeded.drain(..) {
-            local.files.remove(segment);
-            self.background.push((place, Chore::Remove(segment, role)));
+            let map = local.files.remove(segment);
+            self.background.push((place, Chore::Remove(segment, role, map)));
         }
         for order in std::mem::take(&mut self.outputs.checkpoint) {
             let work = match order {
