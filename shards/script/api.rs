@@ -7,38 +7,13 @@ use super::lua::*;
 use super::lua_reply::{Failure, LuaReply, push_error};
 use super::number::NumberText;
 use super::random::Random;
-use super::room::{Ending, Room, room};
+use super::room::{Ending, room};
+use super::shell::{Then, functions, not_a_number, raise, raise_at, stop};
 use super::source::ScriptDigest;
 use crate::reply::Protocol;
 use smallvec::SmallVec;
 use std::ffi::CStr;
 use std::os::raw::c_int;
-
-/// What a shell does once its inner function has dropped what it owned.
-enum Then {
-    /// Returns the topmost values.
-    Return(c_int),
-    /// Raises the topmost value.
-    Raise,
-    /// Yields all values. This too can raise (below a comparator of `table.sort`, say).
-    Yield,
-}
-
-/// Defines shells: `name => inner`.
-macro_rules! functions {
-    ($($name:ident => $inner:expr;)*) => {$(
-        pub(super) unsafe extern "C-unwind" fn $name(l: *mut lua_State) -> c_int {
-            // SAFETY: Lua calls this with its own thread; nothing is owned here when `lua_error` unwinds.
-            unsafe {
-                match $inner(l) {
-                    Then::Return(count) => count,
-                    Then::Raise => lua_error(l),
-                    Then::Yield => lua_yield(l, lua_gettop(l)),
-                }
-            }
-        }
-    )*};
-}
 
 functions! {
     redis_call => call_raising;
@@ -154,35 +129,6 @@ unsafe fn call(l: *mut lua_State, raises: bool) -> Then {
     }
 }
 
-/// Ends the run, whatever protects it: from here on every instruction raises, until the last `pcall` is gone.
-unsafe fn stop(l: *mut lua_State, room: &Room) -> Then {
-    room.ending.set(Ending::Stopped);
-    // SAFETY: a thread of a live VM.
-    unsafe {
-        lua_sethook(l, Some(stopped), LUA_MASKCOUNT, 1);
-        lua_settop(l, 0);
-        push_bytes(l, b"the script was stopped");
-    }
-    Then::Raise
-}
-
-/// The hook that takes a stopped script down.
-unsafe extern "C-unwind" fn stopped(l: *mut lua_State, _: *mut lua_Debug) {
-    // SAFETY: the inner call owns the guard and has dropped it when `lua_error` unwinds.
-    unsafe {
-        push_stopped(l);
-        lua_error(l)
-    }
-}
-
-unsafe fn push_stopped(l: *mut lua_State) {
-    // SAFETY: a hook has the free slots of a function.
-    unsafe {
-        let _lifted = room(l).memory.lift();
-        push_bytes(l, b"the script was stopped");
-    }
-}
-
 /// The arguments as slices into the Lua strings, which the stack keeps in place; numbers are written into `numbers`.
 #[inline(always)]
 unsafe fn read_arguments(
@@ -218,24 +164,6 @@ unsafe fn read_arguments(
         }
     }
     Ok(arguments)
-}
-
-/// Pushes an error table for [`Then::Raise`].
-unsafe fn raise(l: *mut lua_State, text: &[u8]) -> Then {
-    // SAFETY: the callers have lifted the limit and have free slots.
-    unsafe { push_error(l, text) };
-    Then::Raise
-}
-
-/// Pushes an error text that starts with the place of the Lua code at `level`.
-unsafe fn raise_at(l: *mut lua_State, level: c_int, text: &[u8]) -> Then {
-    // SAFETY: as in `raise`.
-    unsafe {
-        luaL_where(l, level);
-        push_bytes(l, text);
-        lua_concat(l, 2);
-    }
-    Then::Raise
 }
 
 unsafe fn error_reply(l: *mut lua_State) -> Then {
@@ -434,7 +362,7 @@ unsafe fn random_number(l: *mut lua_State) -> Then {
         }
         for index in 1..=count {
             if lua_isnumber(l, index) == 0 {
-                return bad_argument(l, index, "random");
+                return not_a_number(l, index, "random");
             }
         }
         let value = match count {
@@ -461,24 +389,11 @@ unsafe fn seed(l: *mut lua_State) -> Then {
         let room = room(l);
         let _lifted = room.memory.lift();
         if lua_isnumber(l, 1) == 0 {
-            return bad_argument(l, 1, "randomseed");
+            return not_a_number(l, 1, "randomseed");
         }
         room.random.set(Random::seeded(lua_tonumber(l, 1) as i64 as i32));
     }
     Then::Return(0)
-}
-
-/// The error of an argument that is no number, as Lua words it.
-unsafe fn bad_argument(l: *mut lua_State, index: c_int, function: &str) -> Then {
-    // SAFETY: as in `call`.
-    unsafe {
-        let kind = match lua_type(l, index) {
-            LUA_TNONE => "no value",
-            kind => CStr::from_ptr(lua_typename(l, kind)).to_str().expect("names of types are ASCII"),
-        };
-        let text = format!("bad argument #{index} to '{function}' (number expected, got {kind})");
-        raise_at(l, 1, text.as_bytes())
-    }
 }
 
 /// `coroutine.running`: the thread that scripts start in is the main one, for which the answer is nil.

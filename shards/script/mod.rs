@@ -9,6 +9,7 @@ mod failure;
 mod fake_host;
 mod host;
 mod interrupt;
+mod libraries;
 mod lua;
 mod lua_reply;
 mod memory;
@@ -20,10 +21,12 @@ mod room;
 #[cfg(test)]
 mod script_tests;
 mod self_test;
+mod shell;
 mod slots;
 mod source;
 mod tail_calls;
 mod vm;
+mod work;
 
 pub use engine::{NO_SCRIPT, Script, ScriptEnd, ScriptEngine, ScriptError, ScriptLimits};
 pub use host::{CallEnd, LogLevel, ScriptHost};

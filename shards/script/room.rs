@@ -72,6 +72,9 @@ impl Room {
         }
     }
 
+    /// A place where the run may be suspended, if its slice is over; it may come back stopped.
+    pub(super) fn give_way(&self) {}
+
     /// The panic that a host's method ended with, if one did.
     pub(super) fn take_panic(&self) -> Option<Box<dyn Any + Send>> {
         self.panic.take()

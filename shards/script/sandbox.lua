@@ -5,9 +5,10 @@
 -- the fronts and refuse; those that look inside (pairs, next, rawget, getmetatable) see what Redis would show.
 --
 -- Arguments: the table `redis`; functions in Rust: an assignment to a locked table (a metamethod, reported with its line), the same from
--- a function (without, as in Redis), a read of a missing global, the random functions, coroutine.running and yield.
+-- a function (without, as in Redis), a read of a missing global, the random functions, coroutine.running and yield;
+-- the libraries in Rust, by name.
 -- Results: the global table of all scripts, and its contents, where each run puts KEYS and ARGV.
-local redis, assigned, refuse, missing, random, randomseed, running, yield = ...
+local redis, assigned, refuse, missing, random, randomseed, running, yield, libraries = ...
 
 local getmetatable, setmetatable, rawget, rawset, next, pairs = getmetatable, setmetatable, rawget, rawset, next, pairs
 local pcall, load, type, error, collectgarbage, insert = pcall, load, type, error, collectgarbage, table.insert

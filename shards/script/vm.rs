@@ -4,6 +4,7 @@ use super::api;
 use super::convert::write_value;
 use super::failure;
 use super::host::ScriptHost;
+use super::libraries::LIBRARIES;
 use super::lua::*;
 use super::memory::{Memory, allocate};
 use super::room::{Ending, Room};
@@ -272,7 +273,16 @@ unsafe extern "C-unwind" fn build(l: *mut lua_State) -> c_int {
         for function in functions {
             lua_pushcfunction(l, function);
         }
-        lua_call(l, 8, 2);
+        lua_createtable(l, 0, LIBRARIES.len() as c_int);
+        for (library, functions) in LIBRARIES {
+            lua_createtable(l, 0, functions.len() as c_int);
+            for (name, function) in functions {
+                lua_pushcfunction(l, *function);
+                lua_setfield(l, -2, name.as_ptr());
+            }
+            lua_setfield(l, -2, library.as_ptr());
+        }
+        lua_call(l, 9, 2);
         lua_setfield(l, LUA_REGISTRYINDEX, slots::CONTENTS_NAME.as_ptr());
         lua_replace(l, LUA_GLOBALSINDEX);
     }

@@ -1,0 +1,6 @@
+//! MessagePack.
+
+use super::Function;
+
+/// What scripts see of it.
+pub(super) const FUNCTIONS: [Function; 0] = [];

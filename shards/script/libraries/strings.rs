@@ -1,0 +1,6 @@
+//! Functions of `string` that can run long.
+
+use super::Function;
+
+/// What scripts see of it.
+pub(super) const FUNCTIONS: [Function; 0] = [];
