@@ -4,7 +4,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use mlua::{Lua, Variadic};
 use ringkeep_shards::reply::{Protocol, ReplySink};
 use ringkeep_shards::script::{
-    CallEnd, LogLevel, Script, ScriptEnd, ScriptEngine, ScriptFlags, ScriptHost, ScriptLimits,
+    CallEnd, Interrupt, LogLevel, Script, ScriptEnd, ScriptEngine, ScriptFlags, ScriptHost, ScriptLimits,
 };
 use std::hint::black_box;
 
@@ -85,7 +85,7 @@ const LOOP: &str = "local s = 0 for i = 1, 100000 do s = s + (i % 7) * 2 end ret
 const KEYS: [&[u8]; 7] = [b"key:0001", b"key:0002", b"key:0003", b"key:0004", b"key:0005", b"key:0006", b"key:0007"];
 
 fn scripts(criterion: &mut Criterion) {
-    let mut engine = ScriptEngine::new(ScriptLimits::default()).expect("a VM");
+    let mut engine = ScriptEngine::new(ScriptLimits::default(), Interrupt::default()).expect("a VM");
     let cases = [
         ("nothing", "return 1", &KEYS[..0]),
         ("one GET", ONE_GET, &KEYS[..1]),

@@ -48,6 +48,7 @@ impl Machine {
             checkpoint_growth_percent: u32::MAX,
             entropy: 1,
             script: ScriptLimits::default(),
+            interrupt: Default::default(),
         };
         let open = OpenConfig {
             identity: LogIdentity { shard: ShardId(0), salt: 1 },

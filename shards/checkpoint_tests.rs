@@ -79,6 +79,7 @@ impl Machine {
             checkpoint_growth_percent: 100,
             entropy: 1,
             script: ScriptLimits::default(),
+            interrupt: Default::default(),
         };
         let open = OpenConfig {
             identity,

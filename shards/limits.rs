@@ -29,6 +29,9 @@ pub const SCRIPT_REPLY_ELEMENTS_MAX: usize = 1 << 26;
 /// Lines that one run may log; more are dropped.
 pub const SCRIPT_LOG_LINES_MAX: usize = 100;
 
+/// Lua VMs of a shard. All but one of them can be held by scripts that have outlived their slice; more such scripts wait for one.
+pub const SCRIPT_VMS_MAX: usize = 64;
+
 // A tick.
 
 /// Bytes of effects that a batch gathers before it is proposed although the log is busy.

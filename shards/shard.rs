@@ -8,7 +8,7 @@ use crate::ids::{Batch, LogIndex, ShardId, Term};
 use crate::keyspace::{Keyspace, LargeString, Segments};
 use crate::log::{LogIdentity, LogPosition, LogWriter, SegmentRole};
 use crate::port::{Gate, Input, Now, Outputs, ShardStats};
-use crate::script::{LogLevel, ScriptEngine, ScriptLimits};
+use crate::script::{Interrupt, LogLevel, ScriptEngine, ScriptLimits};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -42,6 +42,8 @@ pub struct ShardConfig {
     pub entropy: u64,
     /// Bounds of scripts.
     pub script: ScriptLimits,
+    /// The core's watch over slices.
+    pub interrupt: Interrupt,
 }
 
 /// What a shard is told of its log's past.
@@ -108,7 +110,7 @@ impl Shard {
         };
         let entropy = Entropy::new(config.entropy);
         let open = Gate { batch: Batch(keyspace.batch().0 - 1), fence: 0 };
-        let scripts = ScriptEngine::new(config.script).expect("a Lua VM can be made");
+        let scripts = ScriptEngine::new(config.script, config.interrupt.clone()).expect("a Lua VM can be made");
         Shard {
             config,
             keyspace,

@@ -332,6 +332,7 @@ fn shard_config(config: &Config, shard: ShardId, shards: u16, entropy: u64) -> S
         checkpoint_growth_percent: 0,
         entropy,
         script: ScriptLimits { memory_bytes_max: config.script.memory_bytes_max as usize, ..ScriptLimits::default() },
+        interrupt: Default::default(),
     };
     bound_shard(&mut told, config);
     told

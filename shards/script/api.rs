@@ -35,6 +35,7 @@ functions! {
     random_seed => seed;
     coroutine_running => running;
     coroutine_yield => check_yield;
+    is_stopped => answer_stopped;
 }
 
 /// The functions of the table `redis`.
@@ -92,7 +93,7 @@ unsafe fn call(l: *mut lua_State, raises: bool) -> Then {
     unsafe {
         let room = room(l);
         let _lifted = room.memory.lift();
-        if room.ending.get() == Ending::Stopped {
+        if room.ending.get() != Ending::Open {
             return stop(l, room);
         }
         let count = lua_gettop(l);
@@ -421,4 +422,11 @@ unsafe fn check_yield(l: *mut lua_State) -> Then {
         }
     }
     Then::Yield
+}
+
+/// Whether the run is being taken down.
+unsafe fn answer_stopped(l: *mut lua_State) -> Then {
+    // SAFETY: a slot is free, nothing is allocated.
+    unsafe { lua_pushboolean(l, (room(l).ending.get() != Ending::Open).into()) };
+    Then::Return(1)
 }

@@ -2,10 +2,11 @@
 
 use super::host::ScriptHost;
 use super::interrupt::Interrupt;
-use super::lua::turn_jit_off;
+use super::pool::{Pool, PoolLimits, VmId};
 use super::source::{ScriptDigest, ScriptFlags, parse_shebang};
 use super::tail_calls::keep_lines;
-use super::vm::{Chunk, CompileError, RunEnd, Vm};
+use super::vm::{Chunk, CompileError, RunEnd};
+use crate::limits::SCRIPT_VMS_MAX;
 use crate::reply::ReplySink;
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;
@@ -13,8 +14,12 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Bounds of a [`ScriptEngine`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ScriptLimits {
-    /// Memory of the VM, in bytes: compiled scripts and what a running one makes.
+    /// Memory of one VM, in bytes: compiled scripts and what a running one makes.
     pub memory_bytes_max: usize,
+    /// Memory of all VMs together, in bytes.
+    pub pool_bytes_max: usize,
+    /// How many VMs there may be: one more than there may be scripts that have outlived their slice.
+    pub vms_max: usize,
     /// Scripts kept that only EVAL brought; those used longest ago go first. What SCRIPT LOAD brought stays until SCRIPT FLUSH.
     pub evaluated_scripts_max: usize,
     /// Whether scripts are compiled: not by a build whose compiled loops cannot be stopped.
@@ -23,7 +28,13 @@ pub struct ScriptLimits {
 
 impl Default for ScriptLimits {
     fn default() -> Self {
-        ScriptLimits { memory_bytes_max: 64 << 20, evaluated_scripts_max: 500, jit: true }
+        ScriptLimits {
+            memory_bytes_max: 64 << 20,
+            pool_bytes_max: 512 << 20,
+            vms_max: SCRIPT_VMS_MAX,
+            evaluated_scripts_max: 500,
+            jit: true,
+        }
     }
 }
 
@@ -52,7 +63,16 @@ pub enum ScriptEnd {
     NoScript,
     /// The host abandoned the run. Nothing is in the reply.
     Abandoned,
+    /// It has outlived its slice and is set aside. Nothing is in the reply; [`ScriptEngine::go_on`] lets it go on.
+    Aside(RunId),
+    /// It has outlived its slice and cannot be kept, since as many are set aside as may be: it was taken down, to be run again when
+    /// one of them has ended. Nothing is in the reply.
+    Crowded,
 }
+
+/// A run that is set aside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RunId(VmId);
 
 /// The error of EVALSHA with an unknown digest.
 pub const NO_SCRIPT: &str = "NOSCRIPT No matching script. Please use EVAL.";
@@ -61,43 +81,47 @@ struct Entry {
     source: Box<[u8]>,
     digest: ScriptDigest,
     flags: ScriptFlags,
-    chunk: Chunk,
+    /// Has a run of it outlived its slice?
+    is_long: bool,
     /// Did SCRIPT LOAD ask for it to be kept?
     is_loaded: bool,
     /// The number of the last run that used it.
     last_run: u64,
 }
 
-/// A shard's scripts and its VM. It stays on its core.
+/// A shard's scripts and its VMs. It stays on its core.
 pub struct ScriptEngine {
-    vm: Vm,
+    pool: Pool,
     limits: ScriptLimits,
     entries: Vec<Option<Entry>>,
     free: Vec<u32>,
     by_source: HashTable<u32>,
     by_digest: HashTable<u32>,
     evaluated: usize,
+    evicted: u64,
+    source_bytes: usize,
     runs: u64,
-    interrupt: Interrupt,
 }
 
 impl ScriptEngine {
-    /// An engine without scripts. The error says why there is no VM.
-    pub fn new(limits: ScriptLimits) -> Result<Self, String> {
-        let vm = Vm::new(limits.memory_bytes_max)?;
-        if !limits.jit {
-            // SAFETY: the VM is alive and runs nothing.
-            unsafe { turn_jit_off(vm.state()) };
-        }
+    /// An engine without scripts, whose runs take part in these slices. The error says why there is no VM.
+    pub fn new(limits: ScriptLimits, interrupt: Interrupt) -> Result<Self, String> {
+        let pool_limits = PoolLimits {
+            vm_bytes_max: limits.memory_bytes_max,
+            pool_bytes_max: limits.pool_bytes_max,
+            vms_max: limits.vms_max,
+            jit: limits.jit,
+        };
         Ok(ScriptEngine {
-            interrupt: Interrupt::new(vm.state()),
-            vm,
+            pool: Pool::new(pool_limits, interrupt)?,
             limits,
             entries: Vec::new(),
             free: Vec::new(),
             by_source: HashTable::new(),
             by_digest: HashTable::new(),
             evaluated: 0,
+            evicted: 0,
+            source_bytes: 0,
             runs: 0,
         })
     }
@@ -149,26 +173,59 @@ impl ScriptEngine {
         self.by_digest.is_empty()
     }
 
-    /// Bytes that the VM holds.
+    /// Bytes that the VMs hold.
     pub fn memory_bytes(&self) -> usize {
-        self.vm.room().memory.used_bytes()
+        self.pool.memory_bytes()
     }
 
-    /// The handle for whoever watches over running scripts.
-    pub fn interrupt(&self) -> Interrupt {
-        self.interrupt.clone()
+    /// How many VMs there are.
+    pub fn vms(&self) -> usize {
+        self.pool.count()
     }
 
-    /// SCRIPT FLUSH: forgets all scripts.
+    /// Bytes of the scripts' texts.
+    pub fn source_bytes(&self) -> usize {
+        self.source_bytes
+    }
+
+    /// Scripts that were forgotten to make room for others.
+    pub fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Changes what the VMs may hold together, in bytes.
+    pub fn set_pool_bytes_max(&mut self, bytes: usize) {
+        self.pool.set_memory_bytes_max(bytes);
+    }
+
+    /// Collects a slice of the VMs' garbage, some ten microseconds of it; whether there is more to do.
+    pub fn clean_some(&mut self) -> bool {
+        self.pool.clean_some()
+    }
+
+    /// Whether there is garbage that is worth a collection.
+    pub fn wants_cleaning(&self) -> bool {
+        self.pool.wants_cleaning()
+    }
+
+    /// Whether a run of this script has outlived its slice before.
+    pub fn is_long(&self, script: Script<'_>) -> bool {
+        let index = match script {
+            Script::Digest(digest) => self.find_digest(digest),
+            Script::Source(source) => self.find_source(source),
+        };
+        index.is_some_and(|index| self.entry(index).is_long)
+    }
+
+    /// SCRIPT FLUSH: forgets all scripts. Runs that are set aside go on.
     pub fn flush(&mut self) {
-        for entry in self.entries.drain(..).flatten() {
-            self.vm.release(entry.chunk);
-        }
+        self.entries.clear();
+        self.pool.forget_all();
         self.free.clear();
         self.by_source.clear();
         self.by_digest.clear();
         self.evaluated = 0;
-        self.vm.collect();
+        self.source_bytes = 0;
     }
 
     /// Runs a script. `read_only` is what the command asks for (EVAL_RO, EVALSHA_RO); the reply is shaped for `reply`'s protocol.
@@ -198,17 +255,66 @@ impl ScriptEngine {
         let run = self.runs;
         let entry = self.entry_mut(index);
         entry.last_run = run;
-        let (chunk, digest, flags) = (entry.chunk, entry.digest, entry.flags);
+        let (digest, flags) = (entry.digest, entry.flags);
         if let Err(error) = host.begin(flags, read_only) {
             reply.error(error);
             return ScriptEnd::Raised;
         }
-        let _running = Running::new(&self.interrupt, run);
-        match self.vm.run(chunk, &digest, keys, arguments, host, reply) {
+        let vm = self.pool.ready();
+        let chunk = match self.pool.compiled(vm, index) {
+            Some(chunk) => chunk,
+            None => match self.compile_in(vm, index) {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    reply.error_bytes(&error.0);
+                    return ScriptEnd::Raised;
+                }
+            },
+        };
+        let end = self.pool.vm(vm).run(chunk, &digest, keys, arguments, host, reply);
+        match end {
             RunEnd::Done => ScriptEnd::Done,
-            RunEnd::Raised => ScriptEnd::Raised,
             RunEnd::Abandoned => ScriptEnd::Abandoned,
+            RunEnd::Raised | RunEnd::Stopped => {
+                self.pool.settle(vm);
+                ScriptEnd::Raised
+            }
+            RunEnd::Aside => {
+                if let Some(entry) = self.entries.get_mut(index as usize).and_then(Option::as_mut) {
+                    entry.is_long = true;
+                }
+                if self.pool.may_keep() {
+                    self.pool.keep(vm);
+                    return ScriptEnd::Aside(RunId(vm));
+                }
+                self.pool.vm(vm).stop(None, reply);
+                ScriptEnd::Crowded
+            }
         }
+    }
+
+    /// Lets a run that is set aside go on for a slice.
+    pub fn go_on(&mut self, run: RunId, host: &mut dyn ScriptHost, reply: &mut dyn ReplySink) -> ScriptEnd {
+        let end = self.pool.vm(run.0).go_on(host, reply);
+        self.ended(run, end)
+    }
+
+    /// Takes a run down that is set aside. With a text, that is the error that its client reads ([`ScriptEnd::Raised`]); without one
+    /// nothing is written ([`ScriptEnd::Abandoned`]).
+    pub fn stop(&mut self, run: RunId, text: Option<&'static str>, reply: &mut dyn ReplySink) -> ScriptEnd {
+        let end = self.pool.vm(run.0).stop(text, reply);
+        self.ended(run, end)
+    }
+
+    fn ended(&mut self, run: RunId, end: RunEnd) -> ScriptEnd {
+        let end = match end {
+            RunEnd::Aside => return ScriptEnd::Aside(run),
+            RunEnd::Done => ScriptEnd::Done,
+            RunEnd::Raised | RunEnd::Stopped => ScriptEnd::Raised,
+            RunEnd::Abandoned => ScriptEnd::Abandoned,
+        };
+        self.pool.give_back(run.0);
+        end
     }
 
     fn entry(&self, index: u32) -> &Entry {
@@ -228,39 +334,46 @@ impl ScriptEngine {
         find(digest).or_else(|| find(ScriptDigest::parse(digest)?.as_bytes()))
     }
 
+    fn find_source(&self, source: &[u8]) -> Option<u32> {
+        self.by_source.find(hash(source), |&index| *self.entry(index).source == *source).copied()
+    }
+
     /// The script with this text. An unchanged text costs one fast hash and a comparison, no SHA1.
     fn find_or_compile(&mut self, source: &[u8]) -> Result<u32, ScriptError> {
-        let found = self.by_source.find(hash(source), |&index| *self.entry(index).source == *source);
-        match found {
-            Some(&index) => Ok(index),
-            None => self.compile(source),
+        match self.find_source(source) {
+            Some(index) => Ok(index),
+            None => self.add(source),
         }
     }
 
-    fn compile(&mut self, source: &[u8]) -> Result<u32, ScriptError> {
+    /// Compiles a known script in a VM that has not run it yet.
+    fn compile_in(&mut self, vm: VmId, index: u32) -> Result<Chunk, ScriptError> {
+        let entry = self.entries[index as usize].as_ref().expect("the tables name live entries");
+        let (_, text) = parse_shebang(&entry.source).map_err(ScriptError)?;
+        self.pool.chunk(vm, index, &keep_lines(text)).map_err(not_compiled)
+    }
+
+    fn add(&mut self, source: &[u8]) -> Result<u32, ScriptError> {
         let (flags, text) = parse_shebang(source).map_err(ScriptError)?;
-        let chunk = self.vm.compile(&keep_lines(text)).map_err(|error| {
-            let reason = match error {
-                CompileError::Syntax(message) => message,
-                CompileError::Memory => b"not enough memory".to_vec(),
-            };
-            ScriptError([b"ERR Error compiling script (new function): ", &reason[..]].concat())
-        })?;
+        let index = self.free.last().copied().unwrap_or(self.entries.len() as u32);
+        let vm = self.pool.ready();
+        self.pool.chunk(vm, index, &keep_lines(text)).map_err(not_compiled)?;
         if self.evaluated >= self.limits.evaluated_scripts_max {
             self.drop_oldest();
+            self.evicted += 1;
         }
         let digest = ScriptDigest::of(source);
-        let entry = Entry { source: source.into(), digest, flags, chunk, is_loaded: false, last_run: self.runs };
-        let index = match self.free.pop() {
-            Some(index) => {
+        let entry =
+            Entry { source: source.into(), digest, flags, is_long: false, is_loaded: false, last_run: self.runs };
+        self.source_bytes += source.len();
+        // A script that was just forgotten may have left a place above this one on the list of free ones.
+        match self.free.iter().rposition(|&free| free == index) {
+            Some(place) => {
+                self.free.remove(place);
                 self.entries[index as usize] = Some(entry);
-                index
             }
-            None => {
-                self.entries.push(Some(entry));
-                (self.entries.len() - 1) as u32
-            }
-        };
+            None => self.entries.push(Some(entry)),
+        }
         self.evaluated += 1;
         let entries = &self.entries;
         let of = |index: &u32| entries[*index as usize].as_ref().expect("the tables name live entries");
@@ -282,26 +395,19 @@ impl ScriptEngine {
             let found = table.find_entry(hash(key), |&other| other == index);
             found.expect("every entry is in both tables").remove();
         }
-        self.vm.release(entry.chunk);
+        self.pool.forget(index);
+        self.source_bytes -= entry.source.len();
         self.free.push(index);
         self.evaluated -= 1;
     }
 }
 
-/// While it lives, the interrupt handle shows a run; it ends with a panic of the host as well.
-struct Running<'a>(&'a Interrupt);
-
-impl<'a> Running<'a> {
-    fn new(interrupt: &'a Interrupt, run: u64) -> Self {
-        interrupt.set_run(run);
-        Running(interrupt)
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.set_run(0);
-    }
+fn not_compiled(error: CompileError) -> ScriptError {
+    let reason = match error {
+        CompileError::Syntax(message) => message,
+        CompileError::Memory => b"not enough memory".to_vec(),
+    };
+    ScriptError([b"ERR Error compiling script (new function): ", &reason[..]].concat())
 }
 
 fn hash(bytes: &[u8]) -> u64 {

@@ -1,6 +1,6 @@
 //! A shard for the tests: strings by key, a few commands, and replies of every type; and a sink that writes the wire form.
 
-use super::{CallEnd, LogLevel, Script, ScriptEnd, ScriptEngine, ScriptFlags, ScriptHost, ScriptLimits};
+use super::{CallEnd, Interrupt, LogLevel, Script, ScriptEnd, ScriptEngine, ScriptFlags, ScriptHost, ScriptLimits};
 use crate::reply::{Protocol, ReplySink};
 use std::collections::BTreeMap;
 
@@ -244,7 +244,7 @@ impl Bench {
 
     pub(super) fn with_memory(memory_bytes_max: usize) -> Self {
         let limits = ScriptLimits { memory_bytes_max, ..ScriptLimits::default() };
-        let engine = ScriptEngine::new(limits).unwrap();
+        let engine = ScriptEngine::new(limits, Interrupt::default()).unwrap();
         Bench { engine, host: FakeHost::default(), protocol: Protocol::Resp2 }
     }
 

@@ -3,20 +3,42 @@
 use std::alloc::Layout;
 use std::cell::Cell;
 use std::os::raw::c_void;
+use std::rc::Rc;
 
 /// Enough for every object of LuaJIT.
 const ALIGNMENT_BYTES: usize = 16;
 
-/// What a VM has allocated and may allocate.
+/// What a VM has allocated and may allocate, alone and together with the others of its pool.
 pub(super) struct Memory {
     used_bytes: Cell<usize>,
     limit_bytes: usize,
     lifted: Cell<bool>,
+    pool: Rc<PoolMemory>,
+}
+
+/// What the VMs of one pool have allocated and may allocate together.
+pub(super) struct PoolMemory {
+    used_bytes: Cell<usize>,
+    limit_bytes: Cell<usize>,
+}
+
+impl PoolMemory {
+    pub(super) fn new(limit_bytes: usize) -> Self {
+        PoolMemory { used_bytes: Cell::new(0), limit_bytes: Cell::new(limit_bytes) }
+    }
+
+    pub(super) fn used_bytes(&self) -> usize {
+        self.used_bytes.get()
+    }
+
+    pub(super) fn set_limit(&self, bytes: usize) {
+        self.limit_bytes.set(bytes);
+    }
 }
 
 impl Memory {
-    pub(super) fn new(limit_bytes: usize) -> Self {
-        Memory { used_bytes: Cell::new(0), limit_bytes, lifted: Cell::new(true) }
+    pub(super) fn new(limit_bytes: usize, pool: Rc<PoolMemory>) -> Self {
+        Memory { used_bytes: Cell::new(0), limit_bytes, lifted: Cell::new(true), pool }
     }
 
     pub(super) fn used_bytes(&self) -> usize {
@@ -30,6 +52,13 @@ impl Memory {
     /// Would so much more pass the limit?
     pub(super) fn exceeds(&self, more_bytes: usize) -> bool {
         self.used_bytes.get().saturating_add(more_bytes) > self.limit_bytes
+            || self.pool.used_bytes.get().saturating_add(more_bytes) > self.pool.limit_bytes.get()
+    }
+
+    fn set_used(&self, bytes: usize) {
+        let others = self.pool.used_bytes.get() - self.used_bytes.get();
+        self.pool.used_bytes.set(others + bytes);
+        self.used_bytes.set(bytes);
     }
 
     /// Lifts the limit until the guard is dropped: nothing that Lua allocates meanwhile is refused.
@@ -71,14 +100,14 @@ pub(super) unsafe extern "C" fn allocate(
     let used_bytes = memory.used_bytes.get();
     if new_bytes == 0 {
         if old_bytes > 0 {
-            memory.used_bytes.set(used_bytes - old_bytes);
+            memory.set_used(used_bytes - old_bytes);
             // SAFETY: the block was made below with this size and alignment.
             unsafe { std::alloc::dealloc(block.cast(), layout(old_bytes)) };
         }
         return std::ptr::null_mut();
     }
     let used_then = used_bytes - old_bytes + new_bytes;
-    if new_bytes > old_bytes && used_then > memory.limit_bytes && !memory.lifted.get() {
+    if new_bytes > old_bytes && !memory.lifted.get() && memory.exceeds(new_bytes - old_bytes) {
         return std::ptr::null_mut();
     }
     // SAFETY: sizes are not zero; the old block was made here.
@@ -90,7 +119,7 @@ pub(super) unsafe extern "C" fn allocate(
         }
     };
     if !made.is_null() {
-        memory.used_bytes.set(used_then);
+        memory.set_used(used_then);
     }
     made.cast()
 }

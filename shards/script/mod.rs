@@ -7,6 +7,7 @@ mod engine;
 mod failure;
 #[cfg(test)]
 mod fake_host;
+mod fiber;
 mod host;
 mod interrupt;
 mod libraries;
@@ -16,20 +17,24 @@ mod memory;
 mod number;
 #[cfg(test)]
 mod oracle_tests;
+mod pool;
 mod random;
 mod room;
 #[cfg(test)]
 mod script_tests;
 mod self_test;
 mod shell;
+mod slice;
+#[cfg(test)]
+mod slice_tests;
 mod slots;
 mod source;
 mod tail_calls;
 mod vm;
 mod work;
 
-pub use engine::{NO_SCRIPT, Script, ScriptEnd, ScriptEngine, ScriptError, ScriptLimits};
+pub use engine::{NO_SCRIPT, RunId, Script, ScriptEnd, ScriptEngine, ScriptError, ScriptLimits};
 pub use host::{CallEnd, LogLevel, ScriptHost};
-pub use interrupt::Interrupt;
+pub use interrupt::{Interrupt, SliceTimer};
 pub use self_test::proves_hooks_fire_in_compiled_loops;
 pub use source::{DIGEST_BYTES, ScriptDigest, ScriptFlags};

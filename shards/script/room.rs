@@ -1,6 +1,8 @@
 //! What a VM's Rust frames share: the memory's count, the host of the run under way, how that run is ending.
 
+use super::fiber::Exit;
 use super::host::ScriptHost;
+use super::interrupt::Interrupt;
 use super::lua::{lua_State, lua_getallocf};
 use super::memory::Memory;
 use super::random::Random;
@@ -15,8 +17,10 @@ use std::ptr::NonNull;
 pub(super) enum Ending {
     /// To its own end.
     Open,
-    /// It is being taken down: no instruction of it succeeds any more.
-    Stopped,
+    /// It is being taken down, and nobody is told of it: no instruction of it succeeds any more.
+    Abandoned,
+    /// The same, with the error that its client reads.
+    Stopped(&'static str),
 }
 
 /// One per VM. It is reached from any Lua thread, through the allocator's user pointer, hence the layout: the allocator sees
@@ -32,18 +36,36 @@ pub(super) struct Room {
     /// The thread that scripts start in: it counts as the main one, which cannot yield.
     pub(super) script_thread: Cell<*mut lua_State>,
     pub(super) random: Cell<Random>,
+    /// Whose slices its runs take part in.
+    pub(super) slicer: Interrupt,
+    /// What the end of a slice means to the run under way.
+    pub(super) at_slice_end: Cell<AtSliceEnd>,
+    /// The way out of the native stack; there is one while a run is on it.
+    exit: Cell<*const Exit>,
+}
+
+/// What the end of a slice means to a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum AtSliceEnd {
+    /// It is set aside.
+    Aside,
+    /// It has had its time.
+    Stop(&'static str),
 }
 
 impl Room {
-    pub(super) fn new(limit_bytes: usize) -> Self {
+    pub(super) fn new(memory: Memory, slicer: Interrupt) -> Self {
         Room {
-            memory: Memory::new(limit_bytes),
+            memory,
             host: Cell::new(None),
             panic: Cell::new(None),
             protocol: Cell::new(Protocol::Resp2),
             ending: Cell::new(Ending::Open),
             script_thread: Cell::new(std::ptr::null_mut()),
             random: Cell::new(Random::default()),
+            slicer,
+            at_slice_end: Cell::new(AtSliceEnd::Aside),
+            exit: Cell::new(std::ptr::null()),
         }
     }
 
@@ -73,7 +95,29 @@ impl Room {
     }
 
     /// A place where the run may be suspended, if its slice is over; it may come back stopped.
-    pub(super) fn give_way(&self) {}
+    #[inline]
+    pub(super) fn give_way(&self) {
+        if self.slicer.is_over() {
+            self.leave();
+        }
+    }
+
+    #[cold]
+    fn leave(&self) {
+        match self.at_slice_end.get() {
+            AtSliceEnd::Stop(text) => self.ending.set(Ending::Stopped(text)),
+            AtSliceEnd::Aside => {
+                // SAFETY: the fiber set it before it ran anything, and lives as long as the VM; this runs on its stack.
+                let exit = unsafe { self.exit.get().as_ref() };
+                exit.expect("a run is on its fiber").leave();
+            }
+        }
+    }
+
+    /// Where the way out of the native stack is kept.
+    pub(super) fn set_exit(&self, exit: *const Exit) {
+        self.exit.set(exit);
+    }
 
     /// The panic that a host's method ended with, if one did.
     pub(super) fn take_panic(&self) -> Option<Box<dyn Any + Send>> {

@@ -5,13 +5,13 @@
 -- the fronts and refuse; those that look inside (pairs, next, rawget, getmetatable) see what Redis would show.
 --
 -- Arguments: the table `redis`; functions in Rust: an assignment to a locked table (a metamethod, reported with its line), the same from
--- a function (without, as in Redis), a read of a missing global, the random functions, coroutine.running and yield;
+-- a function (without, as in Redis), a read of a missing global, the random functions, coroutine.running and yield; whether the run is being taken down;
 -- the libraries in Rust, by name.
 -- Results: the global table of all scripts, and its contents, where each run puts KEYS and ARGV.
-local redis, assigned, refuse, missing, random, randomseed, running, yield, libraries = ...
+local redis, assigned, refuse, missing, random, randomseed, running, yield, is_stopped, libraries = ...
 
 local getmetatable, setmetatable, rawget, rawset, next, pairs = getmetatable, setmetatable, rawget, rawset, next, pairs
-local pcall, load, type, error, collectgarbage, insert = pcall, load, type, error, collectgarbage, table.insert
+local pcall, xpcall, load, type, error, collectgarbage, insert = pcall, xpcall, load, type, error, collectgarbage, table.insert
 local source = _G
 
 local contents_of = {} -- front -> what it shows
@@ -32,7 +32,7 @@ local function choose(from, names)
   return chosen
 end
 
-local contents = choose(source, [[_VERSION assert error gcinfo ipairs rawequal select tonumber tostring type unpack xpcall]])
+local contents = choose(source, [[_VERSION assert error gcinfo ipairs rawequal select tonumber tostring type unpack]])
 
 local string_library = choose(string, [[byte char dump find format gmatch gsub len lower match rep reverse sub upper]])
 string_library.gfind = string_library.gmatch
@@ -88,6 +88,14 @@ end
 
 function contents.pcall(...)
   return caught(pcall(...))
+end
+
+-- The handler of an error that takes the run down would run where no hook reaches it.
+function contents.xpcall(action, handler)
+  return xpcall(action, function(problem)
+    if is_stopped() then return problem end
+    return handler(problem)
+  end)
 end
 
 -- Text only: bytecode is not checked by the VM that runs it.

@@ -1,7 +1,7 @@
 //! Whole scripts, and the bytes that Redis 7 answers them with.
 
 use super::fake_host::{Bench, FakeHost, Wire};
-use super::{LogLevel, Script, ScriptEnd, ScriptEngine, ScriptLimits};
+use super::{Interrupt, LogLevel, Script, ScriptEnd, ScriptEngine, ScriptLimits};
 use crate::reply::Protocol;
 
 /// Runs each script in one engine and compares its reply.
@@ -408,6 +408,7 @@ fn memory_is_bounded() {
             reply == short || reply.starts_with("-ERR not enough memory script: <sha>, on @user_script:1"),
             "{source}: {reply}"
         );
+        while bench.engine.clean_some() {}
         assert!(bench.engine.memory_bytes() <= 9 << 20, "{source}: {}", bench.engine.memory_bytes());
         assert_eq!(
             bench.eval("local t = {} for i = 1, 1000 do t[i] = {i} end return #t"),
@@ -451,7 +452,9 @@ fn depth_is_bounded() {
 
 #[test]
 fn scripts_are_kept_by_text_and_digest() {
-    let mut engine = ScriptEngine::new(ScriptLimits { evaluated_scripts_max: 3, ..ScriptLimits::default() }).unwrap();
+    let mut engine =
+        ScriptEngine::new(ScriptLimits { evaluated_scripts_max: 3, ..ScriptLimits::default() }, Interrupt::default())
+            .unwrap();
     let mut host = FakeHost::default();
     let mut run = |engine: &mut ScriptEngine, script: Script<'_>| {
         let mut wire = Wire::default();
@@ -500,7 +503,7 @@ fn read_only_runs_tell_the_host() {
 /// What a script says need not be text; a detour over text once put other bytes in place of those that are none.
 #[test]
 fn any_bytes_reach_the_client_as_they_are() {
-    let mut engine = ScriptEngine::new(ScriptLimits::default()).unwrap();
+    let mut engine = ScriptEngine::new(ScriptLimits::default(), Interrupt::default()).unwrap();
     let bytes: &[u8] = b"A \xff\x00\xfe";
     let mut run = |source: &str| {
         let mut wire = Wire { protocol: Protocol::Resp3, ..Wire::default() };

@@ -2,7 +2,6 @@
 
 use super::lua::*;
 use super::lua_reply::push_error;
-use super::room::{Ending, Room, room};
 use std::ffi::CStr;
 use std::os::raw::c_int;
 
@@ -32,6 +31,7 @@ macro_rules! functions {
     )*};
 }
 
+pub(super) use super::slice::stop;
 pub(super) use functions;
 
 /// Pushes an error table for [`Then::Raise`].
@@ -62,34 +62,5 @@ pub(super) unsafe fn not_a_number(l: *mut lua_State, index: c_int, function: &st
         };
         let text = format!("bad argument #{index} to '{function}' (number expected, got {kind})");
         raise_at(l, 1, text.as_bytes())
-    }
-}
-
-/// Ends the run, whatever protects it: from here on every instruction raises, until the last `pcall` is gone.
-pub(super) unsafe fn stop(l: *mut lua_State, room: &Room) -> Then {
-    room.ending.set(Ending::Stopped);
-    // SAFETY: a thread of a live VM.
-    unsafe {
-        lua_sethook(l, Some(stopped), LUA_MASKCOUNT, 1);
-        lua_settop(l, 0);
-        push_bytes(l, b"the script was stopped");
-    }
-    Then::Raise
-}
-
-/// The hook that takes a stopped script down.
-unsafe extern "C-unwind" fn stopped(l: *mut lua_State, _: *mut lua_Debug) {
-    // SAFETY: the inner call owns the guard and has dropped it when `lua_error` unwinds.
-    unsafe {
-        push_stopped(l);
-        lua_error(l)
-    }
-}
-
-unsafe fn push_stopped(l: *mut lua_State) {
-    // SAFETY: a hook has the free slots of a function.
-    unsafe {
-        let _lifted = room(l).memory.lift();
-        push_bytes(l, b"the script was stopped");
     }
 }

@@ -3,21 +3,27 @@
 use super::api;
 use super::convert::write_value;
 use super::failure;
+use super::fiber::{Fiber, Left};
 use super::host::ScriptHost;
+use super::interrupt::Interrupt;
 use super::libraries::LIBRARIES;
 use super::lua::*;
 use super::memory::{Memory, allocate};
-use super::room::{Ending, Room};
+use super::random::Random;
+use super::room::{AtSliceEnd, Ending, Room};
 use super::slots;
 use super::source::ScriptDigest;
 use crate::limits::SCRIPT_ARGUMENTS_MAX;
 use crate::reply::{Protocol, ReplySink};
+use std::mem::ManuallyDrop;
 use std::os::raw::c_int;
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
 
 /// The text that builds the sandbox.
 const SANDBOX: &str = include_str!("sandbox.lua");
+/// Garbage that is worth a collection although nothing wants its room, in bytes.
+const BLOAT_BYTES_MIN: usize = 256 << 10;
 /// A compiled chunk of one VM: its number in that VM's registry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Chunk(c_int);
@@ -30,38 +36,66 @@ pub(super) enum CompileError {
     Memory,
 }
 
-/// How a run ended, as the VM sees it.
+/// How a run ended, as the VM sees it, or that it goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum RunEnd {
     /// The result is in the reply.
     Done,
     /// The error is in the reply.
     Raised,
+    /// It was stopped, by [`Vm::stop`] or its own bounds; the error is in the reply.
+    Stopped,
     /// The host abandoned it; nothing is in the reply.
     Abandoned,
+    /// It is set aside; nothing is in the reply.
+    Aside,
 }
 
 /// A VM. It stays on its thread: it is neither `Send` nor `Sync`.
 pub(super) struct Vm {
     main: *mut lua_State,
     room: NonNull<Room>,
+    fiber: ManuallyDrop<Fiber>,
     /// What was in use after the last full collection: another one is of use only when much more is.
     floor_bytes: usize,
+    run: Run,
+    /// Its memory ran out, or a run was taken down in it: nobody knows what state its libraries are in.
+    is_spent: bool,
+}
+
+/// The run under way.
+struct Run {
+    digest: ScriptDigest,
+    /// The random numbers before it: a run that is repeated gets the same ones.
+    random: Random,
+    is_aside: bool,
 }
 
 impl Vm {
     /// A VM with the sandbox built. The error says what failed.
-    pub(super) fn new(limit_bytes: usize) -> Result<Self, String> {
-        let room = NonNull::from(Box::leak(Box::new(Room::new(limit_bytes))));
+    pub(super) fn new(memory: Memory, slicer: Interrupt) -> Result<Self, String> {
+        let room = NonNull::from(Box::leak(Box::new(Room::new(memory, slicer))));
+        // SAFETY: the room outlives the fiber; see `Drop`.
+        let fiber = Fiber::new(move |exit| unsafe { room.as_ref() }.set_exit(exit));
+        let fiber = match fiber {
+            Ok(fiber) => ManuallyDrop::new(fiber),
+            Err(error) => {
+                // SAFETY: nobody else has it.
+                drop(unsafe { Box::from_raw(room.as_ptr()) });
+                return Err(error);
+            }
+        };
         // SAFETY: the room outlives the VM: `Drop` closes the VM first. The layout of `Room` starts with its `Memory`.
         unsafe {
             let user = room.cast::<Memory>();
             let main = lua_newstate(allocate, user.as_ptr().cast());
             if main.is_null() {
+                drop(ManuallyDrop::into_inner(fiber));
                 drop(Box::from_raw(room.as_ptr()));
                 return Err("no memory for a Lua VM".into());
             }
-            let mut vm = Vm { main, room, floor_bytes: 0 };
+            let run = Run { digest: ScriptDigest::of(b""), random: Random::default(), is_aside: false };
+            let mut vm = Vm { main, room, fiber, floor_bytes: 0, run, is_spent: false };
             if lua_cpcall(main, build, std::ptr::null_mut()) != LUA_OK {
                 return Err(format!("the Lua sandbox: {}", String::from_utf8_lossy(string_at(main, -1))));
             }
@@ -130,7 +164,7 @@ impl Vm {
         self.floor_bytes = self.room().memory.used_bytes();
     }
 
-    /// Runs a compiled script and writes its result, or its error, to `reply`.
+    /// Runs a compiled script and writes its result, or its error, to `reply`, unless it is set aside.
     pub(super) fn run(
         &mut self,
         chunk: Chunk,
@@ -140,53 +174,103 @@ impl Vm {
         host: &mut dyn ScriptHost,
         reply: &mut dyn ReplySink,
     ) -> RunEnd {
+        assert!(!self.run.is_aside, "a VM runs one script at a time");
         if keys.len().max(arguments.len()) > SCRIPT_ARGUMENTS_MAX {
             reply.error("ERR too many arguments for a script");
             return RunEnd::Raised;
         }
-        self.make_space();
         let main = self.main;
         let thread = self.room().script_thread.get();
-        let random_before = self.room().random.get();
+        self.run = Run { digest: *digest, random: self.room().random.get(), is_aside: false };
         self.room().protocol.set(Protocol::Resp2);
         self.room().ending.set(Ending::Open);
-        // SAFETY: outside of `lua_resume`, which is protected, the limit is lifted.
-        let status = unsafe {
-            {
-                let _lifted = self.room().memory.lift();
-                lua_settop(main, slots::COUNT);
-                set_global_list(main, slots::KEYS, keys);
-                set_global_list(main, slots::ARGV, arguments);
-                lua_rawgeti_(thread, LUA_REGISTRYINDEX, chunk.0);
-            }
-            let _host = self.room().lend(host);
-            lua_resume_(thread, 0)
-        };
-        let _lifted = self.room().memory.lift();
-        if self.room().ending.get() == Ending::Stopped {
-            // SAFETY: the limit is lifted.
-            unsafe { lua_sethook(main, None, 0, 0) };
-            self.renew_thread();
-            if let Some(payload) = self.room().take_panic() {
-                resume_unwind(payload);
-            }
-            self.room().random.set(random_before);
-            return RunEnd::Abandoned;
+        self.room().at_slice_end.set(AtSliceEnd::Aside);
+        // SAFETY: the limit is lifted.
+        unsafe {
+            let _lifted = self.room().memory.lift();
+            lua_settop(main, slots::COUNT);
+            set_global_list(main, slots::KEYS, keys);
+            set_global_list(main, slots::ARGV, arguments);
+            lua_rawgeti_(thread, LUA_REGISTRYINDEX, chunk.0);
         }
-        if status == LUA_OK {
+        self.slice(Some(host), reply)
+    }
+
+    /// Lets the run that was set aside go on.
+    pub(super) fn go_on(&mut self, host: &mut dyn ScriptHost, reply: &mut dyn ReplySink) -> RunEnd {
+        self.slice(Some(host), reply)
+    }
+
+    /// Takes the run down that was set aside. With a text, that is the error that its client reads; without one nothing is said.
+    pub(super) fn stop(&mut self, text: Option<&'static str>, reply: &mut dyn ReplySink) -> RunEnd {
+        assert!(self.run.is_aside, "a run is stopped that was set aside");
+        self.room().ending.set(text.map_or(Ending::Abandoned, Ending::Stopped));
+        // Everything raises from here on, so that there is nothing to ask a host for, and no way to be set aside again: it ends.
+        let end = self.slice(None, reply);
+        assert!(end != RunEnd::Aside, "a run that is stopped ends");
+        end
+    }
+
+    /// Whether a run of it is set aside.
+    pub(super) fn is_aside(&self) -> bool {
+        self.run.is_aside
+    }
+
+    /// Whether it is better thrown away than used again.
+    pub(super) fn is_spent(&self) -> bool {
+        self.is_spent
+    }
+
+    /// Lets the run go on for a slice; what it ends with is written to `reply`.
+    fn slice(&mut self, host: Option<&mut dyn ScriptHost>, reply: &mut dyn ReplySink) -> RunEnd {
+        let (main, thread) = (self.main, self.room().script_thread.get());
+        let left = {
+            // SAFETY: it lives until the VM is dropped; only shared references to it are made.
+            let room = unsafe { self.room.as_ref() };
+            let _host = host.map(|host| room.lend(host));
+            room.slicer.enter(main);
+            let left = if self.run.is_aside { self.fiber.go_on() } else { self.fiber.run(thread) };
+            room.slicer.leave(main);
+            left
+        };
+        let Left::Ended(status) = left else {
+            self.run.is_aside = true;
+            return RunEnd::Aside;
+        };
+        self.run.is_aside = false;
+        // SAFETY: it lives until the VM is dropped.
+        let room = unsafe { self.room.as_ref() };
+        let _lifted = room.memory.lift();
+        let ending = room.ending.get();
+        if ending == Ending::Open && status == LUA_OK {
             // SAFETY: the thread has ended; its results are what is on its stack. The limit is lifted.
             unsafe {
                 lua_settop(thread, 1);
                 lua_xmove(thread, main, 1);
-                write_value(main, self.room().protocol.get(), reply);
+                write_value(main, room.protocol.get(), reply);
             }
             return RunEnd::Done;
         }
+        if ending != Ending::Open {
+            // SAFETY: the limit is lifted.
+            unsafe { lua_sethook(main, None, 0, 0) };
+        }
+        if let Some(payload) = room.take_panic() {
+            self.renew_thread();
+            self.is_spent = true;
+            resume_unwind(payload);
+        }
+        if ending == Ending::Abandoned {
+            self.renew_thread();
+            room.random.set(self.run.random);
+            return RunEnd::Abandoned;
+        }
+        self.is_spent |= status == LUA_ERRMEM || ending != Ending::Open;
         // SAFETY: the thread stands where it raised.
-        let text = unsafe { failure::describe(thread, status, digest) };
+        let text = unsafe { failure::describe(thread, status, &self.run.digest) };
         self.renew_thread();
         reply.error_bytes(&text);
-        RunEnd::Raised
+        if ending == Ending::Open { RunEnd::Raised } else { RunEnd::Stopped }
     }
 
     /// A new thread for the scripts to come: one that ended with an error cannot be used again.
@@ -201,26 +285,75 @@ impl Vm {
         }
     }
 
-    /// Before a run: collects everything when half of the memory is in use, so that garbage of earlier scripts does not make this one
-    /// fail. LuaJIT does not collect when an allocation is refused.
-    fn make_space(&mut self) {
+    /// Whether so much of its memory is garbage, perhaps, that a script could fail for it: it is to be cleaned before it runs another.
+    pub(super) fn wants_cleaning(&self) -> bool {
         let memory = &self.room().memory;
         let used_bytes = memory.used_bytes();
-        if used_bytes > memory.limit_bytes() / 2 && used_bytes > self.floor_bytes + self.floor_bytes / 2 {
-            self.collect();
+        used_bytes > memory.limit_bytes() / 2 && used_bytes > self.floor_bytes + self.floor_bytes / 2
+    }
+
+    /// Whether it holds much more than what it was left with when it was cleaned last.
+    pub(super) fn is_bloated(&self) -> bool {
+        self.room().memory.used_bytes() > self.floor_bytes + self.floor_bytes / 2 + BLOAT_BYTES_MIN
+    }
+
+    /// Bytes that it holds, its stack not counted.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.room().memory.used_bytes()
+    }
+
+    /// Collects a slice of its garbage; whether there is more to do.
+    pub(super) fn clean_some(&mut self, steps: usize) -> bool {
+        let is_done = {
+            let _lifted = self.room().memory.lift();
+            // SAFETY: the limit is lifted.
+            (0..steps).any(|_| unsafe { lua_gc(self.main, LUA_GCSTEP, 0) } != 0)
+        };
+        if is_done {
+            self.floor_bytes = self.room().memory.used_bytes();
         }
+        !is_done
     }
 }
 
 impl Drop for Vm {
     fn drop(&mut self) {
-        // SAFETY: nothing of the VM is on any stack; the room is freed after the VM that uses it.
+        if self.run.is_aside {
+            self.stop(None, &mut Nowhere);
+        }
+        // SAFETY: nothing of the VM is on any stack once its fiber has ended; the room is freed after what uses it.
         unsafe {
+            ManuallyDrop::drop(&mut self.fiber);
             self.room().memory.set_lifted(true);
             lua_close(self.main);
             drop(Box::from_raw(self.room.as_ptr()));
         }
     }
+}
+
+/// Where the reply of a run goes that nobody waits for.
+struct Nowhere;
+
+impl ReplySink for Nowhere {
+    fn protocol(&self) -> Protocol {
+        Protocol::Resp2
+    }
+    fn simple_bytes(&mut self, _: &[u8]) {}
+    fn error_bytes(&mut self, _: &[u8]) {}
+    fn integer(&mut self, _: i64) {}
+    fn bulk(&mut self, _: &[u8]) {}
+    fn null(&mut self) {}
+    fn null_array(&mut self) {}
+    fn array(&mut self, _: usize) {}
+    fn map(&mut self, _: usize) {}
+    fn set(&mut self, _: usize) {}
+    fn push(&mut self, _: usize) {}
+    fn double(&mut self, _: f64) {}
+    fn boolean(&mut self, _: bool) {}
+    fn big_number(&mut self, _: &[u8]) {}
+    fn verbatim(&mut self, _: [u8; 3], _: &[u8]) {}
+    fn attribute(&mut self, _: usize) {}
+    fn encoded(&mut self, _: &[u8]) {}
 }
 
 /// Makes a list of strings the value of a global of all scripts.
@@ -261,7 +394,7 @@ unsafe extern "C-unwind" fn build(l: *mut lua_State) -> c_int {
         }
         lua_pushstring_(l, api::REDIS_VERSION.as_ptr());
         lua_setfield(l, -2, c"REDIS_VERSION".as_ptr());
-        let functions: [lua_CFunction; 7] = [
+        let functions: [lua_CFunction; 8] = [
             api::assigned_to_locked,
             api::refused_by_locked,
             api::missing_global,
@@ -269,6 +402,7 @@ unsafe extern "C-unwind" fn build(l: *mut lua_State) -> c_int {
             api::random_seed,
             api::coroutine_running,
             api::coroutine_yield,
+            api::is_stopped,
         ];
         for function in functions {
             lua_pushcfunction(l, function);
@@ -282,7 +416,7 @@ unsafe extern "C-unwind" fn build(l: *mut lua_State) -> c_int {
             }
             lua_setfield(l, -2, library.as_ptr());
         }
-        lua_call(l, 9, 2);
+        lua_call(l, 10, 2);
         lua_setfield(l, LUA_REGISTRYINDEX, slots::CONTENTS_NAME.as_ptr());
         lua_replace(l, LUA_GLOBALSINDEX);
     }

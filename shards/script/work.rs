@@ -30,13 +30,14 @@ impl<'a> Work<'a> {
             self.steps_left -= steps as u32;
             return Ok(());
         }
-        self.look()
+        self.look(steps)
     }
 
     #[cold]
-    fn look(&mut self) -> Result<(), Stopped> {
+    fn look(&mut self, steps: usize) -> Result<(), Stopped> {
         self.steps_left = STEPS_PER_LOOK;
+        self.room.slicer.worked(steps.max(STEPS_PER_LOOK as usize));
         self.room.give_way();
-        if self.room.ending.get() == Ending::Stopped { Err(Stopped) } else { Ok(()) }
+        if self.room.ending.get() == Ending::Open { Ok(()) } else { Err(Stopped) }
     }
 }

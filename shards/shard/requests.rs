@@ -115,6 +115,11 @@ impl Shard {
                 self.stats.script_undone += u64::from(self.keyspace.wrote_since(mark));
                 self.keyspace.undo_to(mark);
             }
+            ScriptEnd::Aside(run) => {
+                self.scripts.stop(run, None, reply);
+                self.keyspace.undo_to(mark);
+            }
+            ScriptEnd::Crowded => self.keyspace.undo_to(mark),
             ScriptEnd::Abandoned => {
                 self.keyspace.undo_to(mark);
                 match dropped {

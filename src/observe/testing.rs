@@ -161,6 +161,7 @@ fn open(shard: ShardId, shards: u16, scratch: &Scratch) -> LocalShard {
         checkpoint_growth_percent: 100,
         entropy: 1,
         script: ScriptLimits::default(),
+        interrupt: Default::default(),
     };
     let open = OpenConfig {
         identity: LogIdentity { shard, salt: 0 },

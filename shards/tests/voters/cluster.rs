@@ -146,6 +146,7 @@ impl Cluster {
             checkpoint_growth_percent: u32::MAX,
             entropy: node << 32 | salt,
             script: ScriptLimits::default(),
+            interrupt: Default::default(),
         };
         let open = OpenConfig {
             identity: LogIdentity { shard: ShardId(0), salt: 7 },

@@ -1,0 +1,167 @@
+//! Runs that are set aside and go on, and runs that are taken down.
+
+use super::fake_host::{FakeHost, Wire};
+use super::{Interrupt, RunId, Script, ScriptEnd, ScriptEngine, ScriptLimits};
+
+/// Scripts that are in the midst of everything when their slices end.
+const SCRIPTS: &[&str] = &[
+    "local s = 0 for i = 1, 30000 do s = s + i % 7 end return s",
+    "local t = {} for i = 1, 3000 do t[i] = (i * 7919) % 3001 end table.sort(t) return t[1] .. ' ' .. t[3000]",
+    "local t = {} for i = 1, 2000 do t[i] = (i * 7919) % 3001 end table.sort(t, function(a, b) return a > b end) return t[1] .. ' ' .. t[2000]",
+    "local n = 0 local s = string.gsub(string.rep('ab', 3000), '%w', function(c) n = n + 1 return c == 'a' and 'x' or nil end) return s:sub(1, 9) .. n",
+    "local co = coroutine.wrap(function() for i = 1, 3000 do coroutine.yield(i) end return 'end' end) local s = 0 for i = 1, 3000 do s = s + co() end return s .. co()",
+    "local m = setmetatable({}, {__index = function(t, k) local s = 0 for i = 1, k do s = s + i end return s end}) local s = 0 for i = 1, 300 do s = s + m[i] end return s",
+    "local function f(n) if n == 0 then error('deep') end local ok, e = pcall(f, n - 1) error(e, 0) end local ok, e = pcall(f, 100) for i = 1, 5000 do pcall(error, i) end return e",
+    "local s = '' for w in string.gmatch(string.rep('word ', 2000), '%a+') do s = w end return s",
+    "for i = 1, 200 do redis.call('set', 'k' .. i, i) end local s = 0 for i = 1, 200 do s = s + redis.call('get', 'k' .. i) end return s",
+    "local function fib(n) if n < 2 then return n end return fib(n - 1) + fib(n - 2) end return fib(18)",
+    "local ok, e = xpcall(function() local x = nil for i = 1, 1000 do x = i end error('x') end, function(m) local s = 0 for i = 1, 5000 do s = s + 1 end return m .. s end) return e",
+    "return redis.sha1hex(table.concat((function() local t = {} for i = 1, 5000 do t[i] = tostring(i) end return t end)()))",
+];
+
+struct Sliced {
+    engine: ScriptEngine,
+    host: FakeHost,
+    interrupt: Interrupt,
+}
+
+impl Sliced {
+    fn new(instructions: u32, vms_max: usize) -> Self {
+        let interrupt = Interrupt::counting(instructions);
+        let limits = ScriptLimits { vms_max, ..ScriptLimits::default() };
+        Sliced { engine: ScriptEngine::new(limits, interrupt.clone()).unwrap(), host: FakeHost::default(), interrupt }
+    }
+
+    fn begin(&mut self, source: &str, wire: &mut Wire) -> ScriptEnd {
+        self.interrupt.begin();
+        let end = self.engine.run(Script::Source(source.as_bytes()), &[], &[], false, &mut self.host, wire);
+        self.interrupt.end();
+        end
+    }
+
+    fn go_on(&mut self, run: RunId, wire: &mut Wire) -> ScriptEnd {
+        self.interrupt.begin();
+        let end = self.engine.go_on(run, &mut self.host, wire);
+        self.interrupt.end();
+        end
+    }
+
+    /// Runs a script to its end; its reply, and how many slices it took.
+    fn run(&mut self, source: &str) -> (String, usize) {
+        let mut wire = Wire::default();
+        let mut end = self.begin(source, &mut wire);
+        let mut slices = 1;
+        while let ScriptEnd::Aside(run) = end {
+            end = self.go_on(run, &mut wire);
+            slices += 1;
+        }
+        (String::from_utf8_lossy(&wire.bytes).into_owned(), slices)
+    }
+}
+
+#[test]
+fn a_sliced_run_comes_to_the_same_end() {
+    let mut whole = Sliced::new(0, 8);
+    for instructions in [1000, 377, 50] {
+        let mut sliced = Sliced::new(instructions, 8);
+        for source in SCRIPTS {
+            let (expected, _) = whole.run(source);
+            let (reply, slices) = sliced.run(source);
+            assert_eq!(reply, expected, "{source}");
+            assert!(slices > 3, "{source}: {slices} slices");
+        }
+    }
+}
+
+#[test]
+fn runs_that_are_set_aside_do_not_see_each_other() {
+    let mut whole = Sliced::new(0, 8);
+    let expected: Vec<String> = SCRIPTS.iter().map(|source| whole.run(source).0).collect();
+    let mut sliced = Sliced::new(500, SCRIPTS.len() + 1);
+    let mut wires: Vec<Wire> = SCRIPTS.iter().map(|_| Wire::default()).collect();
+    let mut ends: Vec<ScriptEnd> = Vec::new();
+    for (source, wire) in SCRIPTS.iter().zip(&mut wires) {
+        ends.push(sliced.begin(source, wire));
+    }
+    while ends.iter().any(|end| matches!(end, ScriptEnd::Aside(_))) {
+        for (end, wire) in ends.iter_mut().zip(&mut wires) {
+            if let ScriptEnd::Aside(run) = *end {
+                *end = sliced.go_on(run, wire);
+            }
+        }
+    }
+    for (wire, expected) in wires.iter().zip(&expected) {
+        assert_eq!(String::from_utf8_lossy(&wire.bytes), *expected);
+    }
+}
+
+/// Scripts that never end by themselves, and defend themselves.
+const ENDLESS: &[&str] = &[
+    "while true do end",
+    "while true do pcall(function() while true do end end) end",
+    "local function f() return pcall(f) end while true do f() end",
+    "while true do pcall(error, {}) end",
+    "while true do xpcall(function() while true do end end, function() while true do end end) end",
+    "local t = {} for i = 1, 100 do t[i] = i end while true do pcall(table.sort, t, function(a, b) while true do end end) end",
+    "while true do pcall(string.gsub, 'abc', '.', function() while true do end end) end",
+    "while true do local co = coroutine.create(function() while true do pcall(function() while true do end end) end end) coroutine.resume(co) end",
+    "local function f() local co = coroutine.wrap(function() while true do coroutine.yield() end end) while true do co() end end while true do pcall(f) end",
+    "local t = setmetatable({}, {__index = function() while true do end end, __lt = function() while true do end end}) while true do pcall(function() return t.x end) pcall(function() return t < t end) end",
+    "while true do redis.pcall('get', 'k') end",
+    "while true do pcall(redis.call, 'nosuch') end",
+    "for i = 1, math.huge do local s = tostring(i) end",
+    "local s = string.rep('a', 100) while true do pcall(string.find, s, '.-b') end",
+];
+
+#[test]
+fn whatever_it_does_a_run_is_taken_down() {
+    let mut sliced = Sliced::new(2000, 4);
+    for source in ENDLESS {
+        for after in [0, 3] {
+            let mut wire = Wire::default();
+            let mut end = sliced.begin(source, &mut wire);
+            for _ in 0..after {
+                let ScriptEnd::Aside(run) = end else { panic!("{source} ended: {end:?}") };
+                end = sliced.go_on(run, &mut wire);
+            }
+            let ScriptEnd::Aside(run) = end else { panic!("{source} ended: {end:?}") };
+            let end = sliced.engine.stop(run, Some("ERR it was killed"), &mut wire);
+            assert_eq!(end, ScriptEnd::Raised, "{source}");
+            let reply = String::from_utf8_lossy(&wire.bytes).into_owned();
+            assert!(reply.starts_with("-ERR it was killed script: "), "{source}: {reply}");
+            let mut wire = Wire::default();
+            let ScriptEnd::Aside(run) = sliced.begin(source, &mut wire) else { panic!("{source} ended") };
+            assert_eq!(sliced.engine.stop(run, None, &mut wire), ScriptEnd::Abandoned);
+            assert!(wire.bytes.is_empty());
+        }
+    }
+    assert_eq!(sliced.run("return 1").0, ":1\r\n");
+    while sliced.engine.clean_some() {}
+    assert!(sliced.engine.vms() <= 5, "{} VMs", sliced.engine.vms());
+}
+
+#[test]
+fn short_scripts_run_beside_as_many_long_ones_as_may_be() {
+    let mut sliced = Sliced::new(2000, 4);
+    let mut runs = Vec::new();
+    for _ in 0..3 {
+        let mut wire = Wire::default();
+        let ScriptEnd::Aside(run) = sliced.begin("local n = 0 while true do n = n + 1 end", &mut wire) else {
+            panic!("it ended");
+        };
+        runs.push(run);
+    }
+    let mut wire = Wire::default();
+    assert_eq!(sliced.begin("while true do end", &mut wire), ScriptEnd::Crowded);
+    assert!(wire.bytes.is_empty());
+    assert_eq!(sliced.run("return 'short'").0, "$5\r\nshort\r\n");
+    assert_eq!(sliced.engine.vms(), 4);
+    sliced.engine.stop(runs.pop().unwrap(), None, &mut wire);
+    assert!(matches!(sliced.begin("while true do end", &mut wire), ScriptEnd::Aside(_)));
+    assert!(sliced.engine.is_long(Script::Source(b"while true do end")));
+    assert!(!sliced.engine.is_long(Script::Source(b"return 'short'")));
+    sliced.engine.flush();
+    assert_eq!(sliced.engine.len(), 0);
+    assert!(matches!(sliced.go_on(runs.pop().unwrap(), &mut wire), ScriptEnd::Aside(_)));
+    // The engine goes with runs still set aside.
+}
