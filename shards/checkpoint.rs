@@ -183,8 +183,8 @@ impl CheckpointRun {
         let value = match large.as_ref().map(|string| (string.memory(), string.place(), string.len())) {
             None => {
                 let pin = self.pin.expect("the state is pinned until all of it is written");
-                let (value, _) = keyspace.at(*db, key, pin).expect("the walk met it");
-                value.into_bytes()
+                let held = keyspace.at(*db, key, pin).expect("the walk met it");
+                held.value().clone().into_bytes()
             }
             Some((Some(bytes), ..)) => bytes,
             Some((None, Some(at), len)) => {

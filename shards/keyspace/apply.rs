@@ -101,6 +101,9 @@ impl Keyspace {
     /// Makes a large string writable: its bytes are copied into a buffer (no effect; the value stays the same).
     /// The range that must be brought in first, if its bytes are cold.
     pub fn make_writable(&mut self, db: DatabaseIndex, key: &[u8], segments: &dyn Segments) -> Result<(), ColdRange> {
+        if self.view.is_some() {
+            return self.make_writable_in_view(db, key, segments);
+        }
         let hash = self.databases[usize::from(db)].table.hash(key);
         let Some(entry) = self.databases[usize::from(db)].table.find_mut(hash, key) else { return Ok(()) };
         let Value::Large(_) = &entry.value else { return Ok(()) };

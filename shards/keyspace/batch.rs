@@ -31,37 +31,50 @@ pub struct Mark {
     large: usize,
 }
 
+impl Mark {
+    /// Bytes of effects at the mark.
+    pub(super) fn body(self) -> usize {
+        self.body
+    }
+}
+
 impl Keyspace {
     /// The number of the batch that gathers now.
     pub fn batch(&self) -> Batch {
         self.batch
     }
 
-    /// Bytes of effects that the gathering batch holds.
+    /// Bytes of effects that the gathering batch holds, and those of the context that has its slice.
     pub fn body_bytes(&self) -> usize {
-        self.body.len()
+        self.body.len() + self.view_body_bytes().unwrap_or(0)
     }
 
-    /// The place in the gathering batch that [`Keyspace::undo_to`] goes back to.
+    /// The place in the gathering batch, or in the view that has its slice, that [`Keyspace::undo_to`] goes back to.
     pub fn mark(&self) -> Mark {
+        if let Some(body) = self.view_body_bytes() {
+            return Mark { undo: 0, body, large: 0 };
+        }
         Mark { undo: self.undo.len(), body: self.body.len(), large: self.large.len() }
     }
 
     /// Whether anything was written since the mark.
     pub fn wrote_since(&self, mark: Mark) -> bool {
-        self.body.len() != mark.body
+        self.view_body_bytes().unwrap_or(self.body.len()) != mark.body
     }
 
     /// Whether anything was written since the mark but removals of keys that had expired: those belong to the tick, and a read
     /// that met one is still a read.
     #[inline]
     pub fn changed_since_mark(&self, mark: Mark) -> bool {
-        self.wrote_since(mark) && self.undo[mark.undo..].iter().any(|undo| !undo.survives)
+        self.wrote_since(mark) && (self.view.is_some() || self.undo[mark.undo..].iter().any(|undo| !undo.survives))
     }
 
     /// Takes back everything written since the mark. Keys that had expired at the mark and were removed since are removed anew: their
     /// removal survives. (What was given a time in the past since the mark was not expired there, and comes back as it was.)
     pub fn undo_to(&mut self, mark: Mark) {
+        if self.view.is_some() {
+            return self.undo_in_view(mark.body);
+        }
         let mut expired = Vec::new();
         while self.undo.len() > mark.undo {
             let undo = self.undo.pop().expect("its length was just looked at");
@@ -93,6 +106,7 @@ impl Keyspace {
         }
         let spare = self.spare_undo.pop().unwrap_or_default();
         self.kept.push_back((self.batch, std::mem::replace(&mut self.undo, spare)));
+        assert!(self.view.is_none(), "a context's slice ends before its tick");
         let capacity = self.body.len().min(BODY_KEEP_BYTES_MAX);
         let closed = ClosedBatch {
             batch: self.batch,
@@ -218,6 +232,7 @@ impl Keyspace {
                     let kept = database.roots.pop().expect("its last was just looked at");
                     // The versions that were kept since are of keys that are taken back too.
                     database.versions = kept.versions;
+                    self.versions_bytes -= std::mem::replace(&mut database.versions_bytes, kept.versions_bytes);
                 }
                 let table = Rc::try_unwrap(root.table).ok().expect("a pin's root was just taken back");
                 self.memory_bytes = self.memory_bytes - database.memory_bytes + root.memory_bytes;

@@ -6,7 +6,7 @@ use crate::keyspace::schedule::Schedule;
 use crate::keyspace::table::{Keyed, Table, hash_key};
 use crate::keyspace::text::Text;
 use crate::keyspace::value::Value;
-use crate::keyspace::versions::{Chain, Version};
+use crate::keyspace::versions::Chain;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -16,6 +16,10 @@ pub(super) struct Database {
     pub(super) expiring: usize,
     pub(super) schedule: Schedule,
     pub(super) versions: Table<Chain>,
+    /// What `versions` holds, in bytes.
+    pub(super) versions_bytes: usize,
+    /// When a key of it was changed last.
+    pub(super) changed: Timestamp,
     /// What flushes displaced while a pin was alive, oldest first.
     pub(super) roots: Vec<KeptRoot>,
     pub(super) watched: Table<Watched>,
@@ -28,6 +32,7 @@ pub(super) struct KeptRoot {
     pub(super) displaced: Timestamp,
     pub(super) table: Rc<Table<Entry>>,
     pub(super) versions: Table<Chain>,
+    pub(super) versions_bytes: usize,
 }
 
 /// A key that some connection watches.
@@ -58,6 +63,8 @@ impl Database {
             expiring: 0,
             schedule: Schedule::default(),
             versions: Table::new(seed),
+            versions_bytes: 0,
+            changed: Timestamp(0),
             roots: Vec::new(),
             watched: Table::new(seed),
             memory_bytes: 0,
@@ -66,7 +73,14 @@ impl Database {
 
     /// Makes the key hold this; what it held before.
     #[inline]
-    pub(super) fn store(&mut self, hash: u64, key: &[u8], value: Value, expires_ms: u64, now_s: u32) -> Version {
+    pub(super) fn store(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        value: Value,
+        expires_ms: u64,
+        now_s: u32,
+    ) -> Option<(Value, u64)> {
         let displaced = match self.table.find_mut(hash, key) {
             Some(entry) => {
                 entry.accessed_s.set(now_s);

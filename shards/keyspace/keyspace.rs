@@ -9,11 +9,15 @@ use crate::keyspace::large::LargeString;
 use crate::keyspace::text::Text;
 use crate::keyspace::uncommitted::Uncommitted;
 use crate::keyspace::undo::Undo;
+use crate::keyspace::pins::WalkPosition;
+use crate::keyspace::reads::Reads;
 use crate::keyspace::value::Value;
+use crate::keyspace::versions::Pins;
+use crate::keyspace::view::View;
 use crate::limits::DATABASES_MAX;
 use crate::log::SegmentTable;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
 /// The keyspace of one shard.
@@ -36,7 +40,18 @@ pub struct Keyspace {
     pub(super) undo: Vec<Undo>,
     pub(super) kept: VecDeque<(Batch, Vec<Undo>)>,
     pub(super) spare_undo: Vec<Vec<Undo>>,
-    pub(super) pins: BTreeMap<Timestamp, usize>,
+    pub(super) pins: Pins,
+    /// Where a sweep of the versions has come to, if one is under way.
+    pub(super) sweep: Option<WalkPosition>,
+    /// Versions kept since the last sweep began, and what that one left.
+    pub(super) kept_versions: usize,
+    pub(super) swept_versions: usize,
+    /// What a context sees and has written, while it has its slice.
+    pub(super) view: Option<Box<View>>,
+    /// What was read since [`Keyspace::begin_reads`], if that is being noted.
+    pub(super) reads: RefCell<Reads>,
+    /// Whether reads and writes need a second look: a context has its slice, or what is read is being noted.
+    pub(super) is_looked_over: bool,
     pub(super) garbage: Garbage,
     pub(super) changes: u64,
     pub(super) watches: usize,
@@ -70,7 +85,13 @@ impl Keyspace {
             undo: Vec::new(),
             kept: VecDeque::new(),
             spare_undo: Vec::new(),
-            pins: BTreeMap::new(),
+            pins: Pins::new(),
+            sweep: None,
+            kept_versions: 0,
+            swept_versions: 0,
+            view: None,
+            reads: RefCell::default(),
+            is_looked_over: false,
             garbage: Garbage::default(),
             changes: 0,
             watches: 0,
@@ -134,6 +155,11 @@ impl Keyspace {
     pub fn peek(&self, db: DatabaseIndex, key: &[u8]) -> Option<&Entry> {
         let database = &self.databases[usize::from(db)];
         let hash = database.table.hash(key);
+        if self.is_looked_over
+            && let Some(found) = self.peek_looked_over(db, hash, key)
+        {
+            return found;
+        }
         self.depend_on(self.uncommitted.newest(db, Uncommitted::place(db, hash)));
         let entry = database.table.find(hash, key)?;
         if entry.expired(self.now_ms) {
@@ -154,6 +180,12 @@ impl Keyspace {
 
     /// Adds what a read of the whole database depends on to the gate.
     pub fn depend_on_database(&self, db: DatabaseIndex) {
+        if self.is_looked_over {
+            self.reads.borrow_mut().database(db);
+            if self.view.is_some() {
+                return;
+            }
+        }
         self.depend_on(self.uncommitted.newest_of_database(db));
     }
 
@@ -165,6 +197,9 @@ impl Keyspace {
 
     /// How many keys a database has, expired ones that nobody met yet included (as in Redis).
     pub fn len(&self, db: DatabaseIndex) -> usize {
+        if let Some(view) = &self.view {
+            return self.len_in_view(view, db);
+        }
         self.databases[usize::from(db)].table.len()
     }
 
@@ -186,6 +221,9 @@ impl Keyspace {
     /// Visits entries from a scan position on, expired ones left out; the position to go on from (see [`super::Table::scan`]).
     pub fn scan(&self, db: DatabaseIndex, position: u64, count: usize, visit: &mut dyn FnMut(&Entry)) -> Option<u64> {
         self.depend_on_database(db);
+        if let Some(view) = &self.view {
+            return self.scan_in_view(view, db, position, count, visit);
+        }
         self.databases[usize::from(db)].table.scan(position, count, &mut |entry| {
             if !self.meets_expired(db, entry) {
                 visit(entry);
@@ -196,7 +234,10 @@ impl Keyspace {
     /// Every entry of a database that has not expired, in no order.
     pub fn entries(&self, db: DatabaseIndex) -> impl Iterator<Item = &Entry> {
         self.depend_on_database(db);
-        self.databases[usize::from(db)].table.iter().filter(move |entry| !self.meets_expired(db, entry))
+        let viewed = self.view.as_deref().map(|view| self.entries_in_view(view, db));
+        let table = self.view.is_none().then(|| self.databases[usize::from(db)].table.iter());
+        let tip = table.into_iter().flatten().filter(move |entry| !self.meets_expired(db, entry));
+        viewed.into_iter().flatten().chain(tip)
     }
 
     /// Every entry of a database, expired or not, in no order. Nothing waits for what it depends on: it is for a look from outside,
@@ -208,6 +249,9 @@ impl Keyspace {
     /// Some entry that has not expired, chosen by `entropy`; none if the database is empty or nearly all expired.
     pub fn random(&self, db: DatabaseIndex, entropy: u64) -> Option<&Entry> {
         self.depend_on_database(db);
+        if let Some(view) = &self.view {
+            return self.random_in_view(view, db, entropy);
+        }
         let table = &self.databases[usize::from(db)].table;
         (0..100)
             .filter_map(|turn: u64| table.random(entropy.wrapping_add(turn.wrapping_mul(0x9e37_79b9_7f4a_7c15))))
@@ -230,6 +274,9 @@ impl Keyspace {
     /// The key holds this value and expiry (0: none), whatever it held.
     #[inline]
     pub fn put(&mut self, db: DatabaseIndex, key: &[u8], value: NewValue<'_>, expires_ms: u64) {
+        if self.view.is_some() {
+            return self.put_in_view(db, key, value, expires_ms);
+        }
         let mut digits = itoa::Buffer::new();
         let bytes: &[u8] = match &value {
             NewValue::Bytes(bytes) | NewValue::Text(bytes) => bytes,
@@ -247,7 +294,13 @@ impl Keyspace {
 
     /// Removes a key; whether it was there (an expired one was not).
     pub fn remove(&mut self, db: DatabaseIndex, key: &[u8]) -> bool {
+        if self.view.is_some() {
+            return self.remove_in_view(db, key);
+        }
         let hash = self.databases[usize::from(db)].table.hash(key);
+        if self.is_looked_over {
+            self.note_key(db, hash);
+        }
         let Some(expires_ms) = self.databases[usize::from(db)].table.find(hash, key).map(Entry::expires_ms) else {
             self.depend_on(self.uncommitted.newest(db, Uncommitted::place(db, hash)));
             return false;
@@ -259,31 +312,48 @@ impl Keyspace {
 
     /// Gives a key that exists another expiry (0: none).
     pub fn set_expiry(&mut self, db: DatabaseIndex, key: &[u8], expires_ms: u64) {
+        if self.view.is_some() {
+            return self.set_expiry_in_view(db, key, expires_ms);
+        }
         self.log(Effect::Expire { db, key, expires_ms });
         self.expire(db, key, expires_ms);
     }
 
     /// Adds a tail to a string that exists.
     pub fn append(&mut self, db: DatabaseIndex, key: &[u8], tail: &[u8]) {
-        self.log(Effect::Append { db, key, tail });
+        let effect = Effect::Append { db, key, tail };
+        if self.view.is_some() {
+            return self.write_in_view(effect, db, key, None, tail);
+        }
+        self.log(effect);
         let offset = self.entry(db, key).value.len();
         self.write_into(db, key, offset, tail);
     }
 
     /// Writes bytes into a string that exists, which grows with zeros where it was shorter.
     pub fn splice(&mut self, db: DatabaseIndex, key: &[u8], offset: usize, bytes: &[u8]) {
-        self.log(Effect::Splice { db, key, offset: offset as u64, bytes });
+        let effect = Effect::Splice { db, key, offset: offset as u64, bytes };
+        if self.view.is_some() {
+            return self.write_in_view(effect, db, key, Some(offset), bytes);
+        }
+        self.log(effect);
         self.write_into(db, key, offset, bytes);
     }
 
     /// Moves a key that exists, with its expiry, to another name or database of the shard, replacing what that held.
     pub fn rename(&mut self, db: DatabaseIndex, key: &[u8], to_db: DatabaseIndex, to: &[u8]) {
+        if self.view.is_some() {
+            return self.rename_in_view(db, key, to_db, to);
+        }
         self.log(Effect::Rename { db, key, to_db, to });
         self.apply_rename(db, key, to_db, to);
     }
 
     /// Copies a key that exists, with its expiry, to another name or database of the shard, replacing what that held.
     pub fn copy(&mut self, db: DatabaseIndex, key: &[u8], to_db: DatabaseIndex, to: &[u8]) {
+        if self.view.is_some() {
+            return self.copy_in_view(db, key, to_db, to);
+        }
         self.log(Effect::Copy { db, key, to_db, to });
         let entry = self.entry(db, key);
         let (value, expires_ms) = (entry.value.clone(), entry.expires_ms);
@@ -292,6 +362,9 @@ impl Keyspace {
 
     /// Empties a database. The old root is freed in slices, once nothing needs it.
     pub fn flush(&mut self, db: DatabaseIndex) {
+        if self.view.is_some() {
+            return self.flush_in_view(db);
+        }
         self.log(Effect::Flush { db });
         self.apply_flush(db);
     }

@@ -14,6 +14,7 @@ mod memory;
 #[cfg(test)]
 mod pin_tests;
 mod pins;
+mod reads;
 mod schedule;
 mod table;
 #[cfg(test)]
@@ -24,6 +25,10 @@ mod uncommitted;
 mod undo;
 mod value;
 mod versions;
+mod view;
+mod view_walk;
+#[cfg(test)]
+mod view_tests;
 mod watch;
 
 pub use batch::{ClosedBatch, Mark};
@@ -35,4 +40,5 @@ pub use pins::WalkPosition;
 pub use table::{Keyed, SCAN_POSITIONS, SCAN_SHIFT, Table, hash_key};
 pub use text::Text;
 pub use value::{ColdRange, Segments, StringBytes, Value, canonical_integer};
-pub use versions::Version;
+pub use reads::{KeyHash, Reads};
+pub use view::View;

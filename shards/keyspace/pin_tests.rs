@@ -1,15 +1,15 @@
 //! What a pin reads while the tip goes on.
 
-use super::{Keyspace, NewValue, Value};
+use super::{Entry, Keyspace, NewValue, Value};
 
 fn closed(keyspace: &mut Keyspace) {
     let batch = keyspace.close_batch().expect("something was written").batch;
     keyspace.delivered(batch);
 }
 
-fn int(version: Option<(Value, u64)>) -> Option<i64> {
-    match version {
-        Some((Value::Int(number), _)) => Some(number),
+fn int(entry: Option<&Entry>) -> Option<i64> {
+    match entry.map(Entry::value) {
+        Some(Value::Int(number)) => Some(*number),
         None => None,
         other => panic!("{other:?}"),
     }

@@ -11,13 +11,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-const SEED: u64 = 11;
+pub(super) const SEED: u64 = 11;
 const LARGE_BYTES_MIN: usize = 64;
-const START_MS: u64 = 1_000_000;
+pub(super) const START_MS: u64 = 1_000_000;
 /// Few databases and keys, so that effects meet each other.
 const DATABASES: u8 = 2;
 
-struct NoSegments;
+pub(super) struct NoSegments;
 
 impl Segments for NoSegments {
     fn resident(&self, _: ColdRange) -> Option<&[u8]> {
@@ -27,7 +27,7 @@ impl Segments for NoSegments {
 
 /// One write, or something that leads to one.
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     Put(DatabaseIndex, u8, Vec<u8>, u64),
     PutInt(DatabaseIndex, u8, i64),
     PutOwned(DatabaseIndex, u8, usize),
@@ -43,7 +43,7 @@ enum Step {
     ExpireDue,
 }
 
-fn key(number: u8) -> Vec<u8> {
+pub(super) fn key(number: u8) -> Vec<u8> {
     // Inside an entry, and behind a pointer.
     if number.is_multiple_of(2) { vec![b'k', number] } else { [&[b'k'; 40][..], &[number]].concat() }
 }
@@ -61,7 +61,7 @@ fn expires_ms() -> impl Strategy<Value = u64> {
     prop_oneof![3 => Just(0), 1 => 1..START_MS, 2 => START_MS + 1..START_MS + 5_000, 1 => Just(START_MS * 9)]
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let (db, key) = (|| 0..DATABASES, || 0u8..6);
     prop_oneof![
         4 => (db(), key(), bytes(), expires_ms()).prop_map(|(db, key, bytes, at)| Step::Put(db, key, bytes, at)),
@@ -79,7 +79,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn run(keyspace: &mut Keyspace, step: &Step) {
+pub(super) fn run(keyspace: &mut Keyspace, step: &Step) {
     let there = |keyspace: &Keyspace, db, key: &[u8]| keyspace.read(db, key).is_some();
     match step {
         Step::Put(db, k, bytes, at) => keyspace.put(*db, &key(*k), NewValue::Bytes(bytes), *at),

@@ -10,11 +10,8 @@ use crate::keyspace::text::Text;
 use crate::keyspace::uncommitted::{Place, Uncommitted};
 use crate::keyspace::undo::{Inverse, Root, Undo};
 use crate::keyspace::value::{ColdRange, Segments, Value};
-use crate::keyspace::versions::{Chain, Version};
+use crate::keyspace::versions::{Chain, Version, version_bytes};
 use std::rc::Rc;
-
-/// A version and its share of the table of chains, in bytes (an estimate).
-const VERSION_BYTES: usize = size_of::<Chain>() + size_of::<(Timestamp, Version)>() + 16;
 
 impl Keyspace {
     /// Marks the key as touched by the gathering batch, tells its watchers, keeps the version that a pin wants.
@@ -24,6 +21,7 @@ impl Keyspace {
         let previous = self.uncommitted.mark(db, place, self.batch);
         self.depend_on(self.batch);
         self.changes += 1;
+        self.databases[usize::from(db)].changed = self.batch_timestamp;
         if self.watches != 0 {
             let changes = self.changes;
             if let Some(watched) = self.databases[usize::from(db)].watched.find_mut(hash, key) {
@@ -42,13 +40,22 @@ impl Keyspace {
         if database.versions.find(hash, key).is_some_and(|chain| !chain.wants(newest_pin)) {
             return;
         }
-        let held: Version = database.table.find(hash, key).map(|entry| (entry.value.clone(), entry.expires_ms));
-        self.versions_bytes += held.as_ref().map_or(0, |(value, _)| value.heap_bytes()) + VERSION_BYTES + key.len();
+        let held: Version = database.table.find(hash, key).cloned();
+        let bytes = version_bytes(key, &held);
+        self.versions_bytes += bytes;
+        database.versions_bytes += bytes;
+        self.kept_versions += 1;
         match database.versions.find_mut(hash, key) {
-            Some(chain) => chain.push(displaced, held),
+            Some(chain) => {
+                if let Some(gone) = chain.push(displaced, held, &self.pins) {
+                    let bytes = version_bytes(key, &gone);
+                    self.versions_bytes -= bytes;
+                    database.versions_bytes -= bytes;
+                }
+            }
             None => {
                 let mut chain = Chain::new(key);
-                chain.push(displaced, held);
+                chain.push(displaced, held, &self.pins);
                 database.versions.insert(hash, Box::new(chain));
             }
         }
@@ -171,6 +178,7 @@ impl Keyspace {
         self.changes += 1;
         let changes = self.changes;
         let pinned = !self.pins.is_empty();
+        self.databases[usize::from(db)].changed = self.batch_timestamp;
         let database = &mut self.databases[usize::from(db)];
         if self.watches != 0 {
             database.tell_all_watchers(changes);
@@ -181,7 +189,12 @@ impl Keyspace {
         self.memory_bytes -= memory_bytes;
         if pinned {
             let versions = std::mem::replace(&mut database.versions, Table::new(seed));
-            database.roots.push(KeptRoot { displaced: self.batch_timestamp, table: table.clone(), versions });
+            database.roots.push(KeptRoot {
+                displaced: self.batch_timestamp,
+                table: table.clone(),
+                versions,
+                versions_bytes: std::mem::take(&mut database.versions_bytes),
+            });
         }
         let root = Root {
             table,
@@ -199,7 +212,7 @@ impl Keyspace {
 }
 
 /// Where no segment can be read: values that are in memory need none.
-struct NoSegments;
+pub(super) struct NoSegments;
 
 impl Segments for NoSegments {
     fn resident(&self, _: ColdRange) -> Option<&[u8]> {

@@ -4,12 +4,22 @@
 //! startTS reads the oldest version displaced after startTS, or the tip if there is none.
 
 use crate::ids::Timestamp;
+use crate::keyspace::entry::Entry;
 use crate::keyspace::table::Keyed;
 use crate::keyspace::text::Text;
-use crate::keyspace::value::Value;
+use std::collections::BTreeMap;
 
-/// What a key held: its value and expiry, or nothing.
-pub type Version = Option<(Value, u64)>;
+/// What a key held, or nothing.
+pub type Version = Option<Entry>;
+
+/// What a version of this key holds with its share of the table of chains, in bytes (an estimate).
+pub(super) fn version_bytes(key: &[u8], version: &Version) -> usize {
+    let share = size_of::<Chain>() + size_of::<(Timestamp, Version)>() + 16;
+    share + key.len() + version.as_ref().map_or(0, |held| held.value.heap_bytes() + held.key.heap_bytes())
+}
+
+/// The timestamps that are pinned, and how often each.
+pub type Pins = BTreeMap<Timestamp, usize>;
 
 /// The versions of one key, newest first.
 #[derive(Debug)]
@@ -36,9 +46,47 @@ impl Chain {
         self.versions.first().is_none_or(|&(displaced, _)| displaced <= newest_pin)
     }
 
-    /// Keeps what a batch at `displaced` is about to replace.
-    pub fn push(&mut self, displaced: Timestamp, version: Version) {
+    /// Keeps what a batch at `displaced` is about to replace. The version that was newest until now goes if no pin lies in its time; it
+    /// is returned then.
+    pub fn push(&mut self, displaced: Timestamp, version: Version, pins: &Pins) -> Option<Version> {
+        let unneeded = self.versions.first().is_some() && !self.is_needed(0, pins);
+        if unneeded {
+            let (_, before) = std::mem::replace(&mut self.versions[0], (displaced, version));
+            return Some(before);
+        }
         self.versions.insert(0, (displaced, version));
+        None
+    }
+
+    /// Whether some pin reads the version at `place`: one that is not older than what the version before it was displaced by, and older
+    /// than what displaced this one.
+    fn is_needed(&self, place: usize, pins: &Pins) -> bool {
+        let until = self.versions[place].0;
+        let from = self.versions.get(place + 1).map_or(Timestamp(0), |&(displaced, _)| displaced);
+        from < until && pins.range(from..until).next().is_some()
+    }
+
+    /// Drops the versions that no pin reads; each is shown to `dropped`. Whether any is left.
+    pub fn prune(&mut self, pins: &Pins, dropped: &mut dyn FnMut(&Version)) -> bool {
+        let mut place = 0;
+        while place < self.versions.len() {
+            if self.is_needed(place, pins) {
+                place += 1;
+            } else {
+                dropped(&self.versions.remove(place).1);
+            }
+        }
+        !self.versions.is_empty()
+    }
+
+    /// The key.
+    pub fn bytes(&self) -> &[u8] {
+        self.key.as_bytes()
+    }
+
+    /// When the key was changed last, as far as pins know.
+    pub fn changed(&self) -> Option<Timestamp> {
+        self.versions.first().map(|&(displaced, _)| displaced)
     }
 
     /// What a snapshot at `start` reads: the version, or nothing said (the tip).
@@ -50,19 +98,52 @@ impl Chain {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyspace::value::Value;
+    use std::cell::Cell;
+
+    fn version(number: i64) -> Version {
+        Some(Entry {
+            key: Text::new(b"k"),
+            value: Value::Int(number),
+            expires_ms: 0,
+            accessed_s: Cell::new(0),
+            scheduled_s: 0,
+        })
+    }
+
+    fn read(chain: &Chain, start: u64) -> Option<i64> {
+        match chain.at(Timestamp(start)) {
+            Some((_, Some(Entry { value: Value::Int(number), .. }))) => Some(*number),
+            _ => None,
+        }
+    }
 
     #[test]
     fn a_snapshot_reads_the_oldest_version_displaced_after_it() {
+        let pins = Pins::from([(Timestamp(3), 1), (Timestamp(5), 1)]);
         let mut chain = Chain::new(b"k");
         assert!(chain.wants(Timestamp(0)));
-        chain.push(Timestamp(5), Some((Value::Int(1), 0)));
+        chain.push(Timestamp(5), version(1), &pins);
         assert!(!chain.wants(Timestamp(4)));
         assert!(chain.wants(Timestamp(5)));
-        chain.push(Timestamp(9), Some((Value::Int(2), 0)));
-        let int = |start| match chain.at(Timestamp(start)) {
-            Some((_, Some((Value::Int(n), _)))) => Some(*n),
-            _ => None,
-        };
-        assert_eq!([int(3), int(4), int(5), int(8), int(9)], [Some(1), Some(1), Some(2), Some(2), None]);
+        chain.push(Timestamp(9), version(2), &pins);
+        assert_eq!([3, 4, 5, 8, 9].map(|start| read(&chain, start)), [Some(1), Some(1), Some(2), Some(2), None]);
+    }
+
+    #[test]
+    fn versions_go_with_the_pins_that_read_them() {
+        let mut pins = Pins::from([(Timestamp(3), 1), (Timestamp(5), 1)]);
+        let mut chain = Chain::new(b"k");
+        chain.push(Timestamp(5), version(1), &pins);
+        chain.push(Timestamp(9), version(2), &pins);
+        pins.remove(&Timestamp(5));
+        assert_eq!(chain.push(Timestamp(12), version(3), &pins).map(|gone| gone.is_some()), Some(true));
+        assert_eq!((read(&chain, 3), chain.changed()), (Some(1), Some(Timestamp(12))));
+        let mut dropped = 0;
+        assert!(chain.prune(&pins, &mut |_| dropped += 1));
+        assert_eq!((dropped, read(&chain, 3)), (1, Some(1)));
+        pins.clear();
+        assert!(!chain.prune(&pins, &mut |_| dropped += 1));
+        assert_eq!(dropped, 2);
     }
 }

@@ -1,0 +1,417 @@
+//! What a context sees: its own writes over the state at its startTS. Nobody else sees the former; the latter is what a pin keeps.
+//!
+//! While a context has its slice its view is part of the keyspace, and the same commands run against it that otherwise run against the
+//! tip: each method of [`Keyspace`] that reads or writes asks [`Keyspace::is_looked_over`] first.
+
+use crate::ids::Timestamp;
+use crate::keyspace::batch::Mark;
+use crate::keyspace::effect::{DatabaseIndex, Effect, Effects, NewValue, TIMESTAMP_BYTES};
+use crate::keyspace::entry::Entry;
+use crate::keyspace::keyspace::Keyspace;
+use crate::keyspace::reads::{KeyHash, Reads};
+use crate::keyspace::text::Text;
+use crate::keyspace::value::{ColdRange, Segments, Value};
+use crate::limits::DATABASES_MAX;
+use hashbrown::HashTable;
+use std::cell::Cell;
+
+/// A context's private state.
+pub struct View {
+    pub(super) start: Timestamp,
+    pub(super) databases: Vec<ViewDatabase>,
+    /// Its effects, encoded, in their order.
+    body: Vec<u8>,
+    /// What it has read and written; while it has its slice, the keyspace has that.
+    reads: Reads,
+}
+
+/// What a context has written in one database.
+#[derive(Default)]
+pub(super) struct ViewDatabase {
+    /// It was emptied: what is not written anew is absent.
+    pub(super) is_flushed: bool,
+    pub(super) written: HashTable<Written>,
+}
+
+/// A key that a context has written.
+pub(super) struct Written {
+    pub(super) hash: u64,
+    pub(super) key: Text,
+    /// What it holds now; nothing if it was removed.
+    pub(super) entry: Option<Entry>,
+}
+
+impl View {
+    fn new(start: Timestamp) -> Self {
+        View { start, databases: (0..DATABASES_MAX).map(|_| ViewDatabase::default()).collect(), body: Vec::new(), reads: Reads::default() }
+    }
+
+    /// Its startTS, which is pinned.
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// What it has read and written.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    /// The keys that it has written.
+    pub fn written(&self) -> impl Iterator<Item = KeyHash> {
+        let databases = (0..).zip(&self.databases);
+        databases.flat_map(|(db, database)| database.written.iter().map(move |written| (written.hash, db)))
+    }
+
+    /// Whether it has emptied a database.
+    pub fn has_flushed(&self) -> bool {
+        self.databases.iter().any(|database| database.is_flushed)
+    }
+
+    /// Whether it has written nothing.
+    pub fn is_clean(&self) -> bool {
+        self.body.is_empty()
+    }
+}
+
+impl ViewDatabase {
+    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<&Written> {
+        self.written.find(hash, |written| written.hash == hash && written.key.as_bytes() == key)
+    }
+
+    fn set(&mut self, hash: u64, key: &[u8], entry: Option<Entry>) {
+        let is_it = |written: &Written| written.hash == hash && written.key.as_bytes() == key;
+        match self.written.find_mut(hash, is_it) {
+            Some(written) => written.entry = entry,
+            None => {
+                self.written.insert_unique(hash, Written { hash, key: Text::new(key), entry }, |written| written.hash);
+            }
+        }
+    }
+}
+
+impl Keyspace {
+    /// From here on what is read and written is noted, until [`Keyspace::take_reads`].
+    pub fn begin_reads(&mut self) {
+        self.reads.get_mut().clear();
+        self.is_looked_over = true;
+    }
+
+    /// It is noted no longer.
+    pub fn end_reads(&mut self) {
+        self.is_looked_over = false;
+    }
+
+    /// Makes what was written since the mark a private write set over a pinned state, with the reads that were noted: the tip is as it was
+    /// at the mark.
+    ///
+    /// # Errors
+    /// A range that must be brought in first; nothing has happened then.
+    pub fn set_aside(&mut self, mark: Mark, segments: &dyn Segments) -> Result<Box<View>, ColdRange> {
+        let effects = self.body[mark.body().max(TIMESTAMP_BYTES).min(self.body.len())..].to_vec();
+        self.undo_to(mark);
+        let start = self.pin_here();
+        let mut view = Box::new(View::new(start));
+        view.reads = self.reads.take();
+        self.enter(view);
+        let replayed = self.replay(&effects, segments);
+        let view = self.leave();
+        if let Err(range) = replayed {
+            self.unpin(start);
+            return Err(range);
+        }
+        Ok(view)
+    }
+
+    /// A view of the state of this moment.
+    pub fn view_here(&mut self) -> Box<View> {
+        Box::new(View::new(self.pin_here()))
+    }
+
+    /// A context's slice begins: reads and writes are its own until [`Keyspace::leave`].
+    pub fn enter(&mut self, mut view: Box<View>) {
+        assert!(self.view.is_none(), "one context has a slice at a time");
+        std::mem::swap(self.reads.get_mut(), &mut view.reads);
+        self.view = Some(view);
+        self.is_looked_over = true;
+    }
+
+    /// Its slice has ended.
+    pub fn leave(&mut self) -> Box<View> {
+        self.is_looked_over = false;
+        let mut view = self.view.take().expect("a context had its slice");
+        std::mem::swap(self.reads.get_mut(), &mut view.reads);
+        view
+    }
+
+    /// Whether nothing that was read or written has been changed since the startTS. Expired keys that were removed since are no change
+    /// where the context, whose time is `now_ms`, saw them expired.
+    pub fn is_unchanged(&self, view: &View, now_ms: u64) -> bool {
+        let View { reads, start, .. } = view;
+        for db in 0..DATABASES_MAX {
+            if reads.has_database(db) && self.databases[usize::from(db)].changed > *start {
+                return false;
+            }
+        }
+        reads.keys().iter().all(|&(hash, db)| self.is_key_unchanged(db, hash, *start, now_ms))
+    }
+
+    fn is_key_unchanged(&self, db: DatabaseIndex, hash: u64, start: Timestamp, now_ms: u64) -> bool {
+        let database = &self.databases[usize::from(db)];
+        if database.changed <= start {
+            return true;
+        }
+        if database.roots.iter().any(|kept| kept.displaced > start) {
+            return false;
+        }
+        let versions = &database.versions;
+        let mut changed = versions.candidates(hash).filter(|chain| chain.changed().is_some_and(|at| at > start));
+        changed.all(|chain| {
+            let key = chain.bytes();
+            if versions.hash(key) != hash {
+                return true;
+            }
+            let saw_expired = matches!(chain.at(start), Some((_, Some(held))) if held.expired(now_ms));
+            saw_expired && database.table.find(hash, key).is_none()
+        })
+    }
+
+    /// Applies a context's effects to the tip. Validate first.
+    ///
+    /// # Errors
+    /// A range that must be brought in first; nothing has happened then.
+    pub fn commit(&mut self, view: &View, segments: &dyn Segments) -> Result<(), ColdRange> {
+        let mark = self.mark();
+        let replayed = self.replay(&view.body, segments);
+        if replayed.is_err() {
+            self.undo_to(mark);
+        }
+        replayed
+    }
+
+    /// Does again what effects say, in the tip or in the view that has its slice. What they name exists.
+    fn replay(&mut self, effects: &[u8], segments: &dyn Segments) -> Result<(), ColdRange> {
+        for effect in Effects::new(effects) {
+            match effect.expect("the effects were encoded here") {
+                Effect::Put { db, key, value, expires_ms } => {
+                    self.put(db, key, NewValue::Bytes(value), expires_ms);
+                }
+                Effect::Remove { db, key } => {
+                    self.remove(db, key);
+                }
+                Effect::Expire { db, key, expires_ms } => self.set_expiry(db, key, expires_ms),
+                Effect::Append { db, key, tail } => {
+                    self.make_writable(db, key, segments)?;
+                    self.append(db, key, tail);
+                }
+                Effect::Splice { db, key, offset, bytes } => {
+                    self.make_writable(db, key, segments)?;
+                    self.splice(db, key, offset as usize, bytes);
+                }
+                Effect::Rename { db, key, to_db, to } => self.rename(db, key, to_db, to),
+                Effect::Copy { db, key, to_db, to } => self.copy(db, key, to_db, to),
+                Effect::Flush { db } => self.flush(db),
+                Effect::PutReference { .. } => panic!("only checkpoints hold references"),
+            }
+        }
+        Ok(())
+    }
+
+    // What the methods of the keyspace do while a context has its slice.
+
+    /// Notes that a key is looked at or written.
+    #[inline]
+    pub(super) fn note_key(&self, db: DatabaseIndex, hash: u64) {
+        self.reads.borrow_mut().key(db, hash);
+    }
+
+    /// What a key holds in a view, expired or not.
+    pub(super) fn found_in_view<'a>(
+        &'a self,
+        view: &'a View,
+        db: DatabaseIndex,
+        hash: u64,
+        key: &[u8],
+    ) -> Option<&'a Entry> {
+        let written = &view.databases[usize::from(db)];
+        if let Some(written) = written.find(hash, key) {
+            return written.entry.as_ref();
+        }
+        if written.is_flushed { None } else { self.at(db, key, view.start) }
+    }
+
+    /// [`Keyspace::peek`] in a view.
+    #[cold]
+    pub(super) fn peek_looked_over(&self, db: DatabaseIndex, hash: u64, key: &[u8]) -> Option<Option<&Entry>> {
+        self.note_key(db, hash);
+        let view = self.view.as_deref()?;
+        let found = self.found_in_view(view, db, hash, key).filter(|entry| {
+            let expired = entry.expired(self.now_ms);
+            if expired {
+                self.meet_expired_in_view(db, hash, entry);
+            }
+            !expired
+        });
+        Some(found)
+    }
+
+    /// What a context saw expired is removed from the tip, if it is there still.
+    pub(super) fn meet_expired_in_view(&self, db: DatabaseIndex, hash: u64, entry: &Entry) {
+        let tip = self.databases[usize::from(db)].table.find(hash, entry.key());
+        if tip.is_some_and(|tip| tip.expired(self.now_ms)) {
+            self.met_expired.borrow_mut().push((db, hash, entry.key.clone()));
+            self.depend_on(self.batch);
+        }
+    }
+
+    /// The view that has its slice, for a write to this key.
+    fn writing(&mut self, db: DatabaseIndex, key: &[u8]) -> (&mut View, u64) {
+        let hash = self.databases[usize::from(db)].table.hash(key);
+        self.note_key(db, hash);
+        (self.view.as_deref_mut().expect("a context has its slice"), hash)
+    }
+
+    pub(super) fn put_in_view(&mut self, db: DatabaseIndex, key: &[u8], value: NewValue<'_>, expires_ms: u64) {
+        let (now_s, large_bytes_min) = (self.now_s(), self.large_bytes_min);
+        let (view, hash) = self.writing(db, key);
+        let mut digits = itoa::Buffer::new();
+        let bytes: &[u8] = match &value {
+            NewValue::Bytes(bytes) | NewValue::Text(bytes) => bytes,
+            NewValue::Int(number) => digits.format(*number).as_bytes(),
+            NewValue::Owned(bytes) => bytes,
+        };
+        Effect::Put { db, key, value: bytes, expires_ms }.encode(&mut view.body);
+        let entry = new_entry(key, value.into_value(large_bytes_min), expires_ms, now_s);
+        view.databases[usize::from(db)].set(hash, key, Some(entry));
+    }
+
+    pub(super) fn remove_in_view(&mut self, db: DatabaseIndex, key: &[u8]) -> bool {
+        let now_ms = self.now_ms;
+        let Some(expires_ms) = self.held_in_view(db, key).map(Entry::expires_ms) else {
+            self.writing(db, key);
+            return false;
+        };
+        let (view, hash) = self.writing(db, key);
+        Effect::Remove { db, key }.encode(&mut view.body);
+        view.databases[usize::from(db)].set(hash, key, None);
+        expires_ms == 0 || expires_ms > now_ms
+    }
+
+    pub(super) fn set_expiry_in_view(&mut self, db: DatabaseIndex, key: &[u8], expires_ms: u64) {
+        let mut entry = self.held_in_view(db, key).expect("the effect names a key that exists").clone();
+        entry.expires_ms = expires_ms;
+        let (view, hash) = self.writing(db, key);
+        Effect::Expire { db, key, expires_ms }.encode(&mut view.body);
+        view.databases[usize::from(db)].set(hash, key, Some(entry));
+    }
+
+    /// Writes into a string that exists and is in memory. `effect` says so.
+    pub(super) fn write_in_view(&mut self, effect: Effect<'_>, db: DatabaseIndex, key: &[u8], at: Option<usize>, bytes: &[u8]) {
+        self.own_in_view(db, key);
+        let (view, hash) = self.writing(db, key);
+        effect.encode(&mut view.body);
+        let is_it = |written: &Written| written.hash == hash && written.key.as_bytes() == key;
+        let written = view.databases[usize::from(db)].written.find_mut(hash, is_it).expect("it was just made its own");
+        let buffer = written.entry.as_mut().expect("the string exists").value.buffer();
+        let offset = at.unwrap_or(buffer.len());
+        let end = offset + bytes.len();
+        if end > buffer.len() {
+            buffer.resize(end, 0);
+        }
+        buffer[offset..end].copy_from_slice(bytes);
+    }
+
+    /// Makes a string that exists a buffer of the view's own.
+    fn own_in_view(&mut self, db: DatabaseIndex, key: &[u8]) {
+        let held = self.held_in_view(db, key).expect("the effect names a key that exists");
+        let mut entry = match held.value() {
+            Value::Buffer(_) if self.is_own_in_view(db, key) => return,
+            _ => held.clone(),
+        };
+        if !matches!(entry.value, Value::Buffer(_)) {
+            let bytes = entry.value.bytes(&super::tip::NoSegments);
+            let bytes = bytes.unwrap_or_else(|range| panic!("it is brought in before it is written to: {range:?}"));
+            let buffer = bytes.to_vec();
+            drop(bytes);
+            entry.value = Value::Buffer(Box::new(buffer));
+        }
+        let (view, hash) = self.writing(db, key);
+        view.databases[usize::from(db)].set(hash, key, Some(entry));
+    }
+
+    fn is_own_in_view(&self, db: DatabaseIndex, key: &[u8]) -> bool {
+        let hash = self.databases[usize::from(db)].table.hash(key);
+        let view = self.view.as_deref().expect("a context has its slice");
+        view.databases[usize::from(db)].find(hash, key).is_some()
+    }
+
+    /// [`Keyspace::make_writable`] in a view.
+    pub(super) fn make_writable_in_view(
+        &mut self,
+        db: DatabaseIndex,
+        key: &[u8],
+        segments: &dyn Segments,
+    ) -> Result<(), ColdRange> {
+        let Some(held) = self.held_in_view(db, key) else { return Ok(()) };
+        let Value::Large(_) = held.value() else { return Ok(()) };
+        let buffer = held.value().bytes(segments)?.to_vec();
+        let mut entry = held.clone();
+        entry.value = Value::Buffer(Box::new(buffer));
+        let (view, hash) = self.writing(db, key);
+        view.databases[usize::from(db)].set(hash, key, Some(entry));
+        Ok(())
+    }
+
+    pub(super) fn rename_in_view(&mut self, db: DatabaseIndex, key: &[u8], to_db: DatabaseIndex, to: &[u8]) {
+        let held = self.held_in_view(db, key).expect("the effect names a key that exists");
+        let entry = Entry { key: Text::new(to), ..held.clone() };
+        let (view, hash) = self.writing(db, key);
+        Effect::Rename { db, key, to_db, to }.encode(&mut view.body);
+        view.databases[usize::from(db)].set(hash, key, None);
+        let (view, hash) = self.writing(to_db, to);
+        view.databases[usize::from(to_db)].set(hash, to, Some(entry));
+    }
+
+    pub(super) fn copy_in_view(&mut self, db: DatabaseIndex, key: &[u8], to_db: DatabaseIndex, to: &[u8]) {
+        let held = self.held_in_view(db, key).expect("the effect names a key that exists");
+        let entry = Entry { key: Text::new(to), ..held.clone() };
+        let (view, hash) = self.writing(to_db, to);
+        Effect::Copy { db, key, to_db, to }.encode(&mut view.body);
+        view.databases[usize::from(to_db)].set(hash, to, Some(entry));
+    }
+
+    pub(super) fn flush_in_view(&mut self, db: DatabaseIndex) {
+        let view = self.view.as_deref_mut().expect("a context has its slice");
+        Effect::Flush { db }.encode(&mut view.body);
+        view.databases[usize::from(db)] = ViewDatabase { is_flushed: true, written: HashTable::new() };
+    }
+
+    /// Takes back what the view has written since its effects had this length: what is left is done again.
+    pub(super) fn undo_in_view(&mut self, body: usize) {
+        let view = self.view.as_deref_mut().expect("a context has its slice");
+        if view.body.len() == body {
+            return;
+        }
+        let mut effects = std::mem::take(&mut view.body);
+        effects.truncate(body);
+        view.databases.iter_mut().for_each(|database| *database = ViewDatabase::default());
+        let replayed = self.replay(&effects, &super::tip::NoSegments);
+        if let Err(range) = replayed {
+            panic!("what was written before can be written again: {range:?}");
+        }
+    }
+
+    /// Bytes of effects of the view that has its slice.
+    pub(super) fn view_body_bytes(&self) -> Option<usize> {
+        self.view.as_deref().map(|view| view.body.len())
+    }
+
+    /// What a key holds for the context that has its slice, expired or not.
+    fn held_in_view(&self, db: DatabaseIndex, key: &[u8]) -> Option<&Entry> {
+        let hash = self.databases[usize::from(db)].table.hash(key);
+        self.found_in_view(self.view.as_deref().expect("a context has its slice"), db, hash, key)
+    }
+}
+
+fn new_entry(key: &[u8], value: Value, expires_ms: u64, now_s: u32) -> Entry {
+    Entry { key: Text::new(key), value, expires_ms, accessed_s: Cell::new(now_s), scheduled_s: 0 }
+}
