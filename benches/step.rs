@@ -48,6 +48,7 @@ impl Machine {
             checkpoint_growth_percent: u32::MAX,
             entropy: 1,
             script: ScriptLimits::default(),
+            script_time_limit_ms: 0,
             interrupt: Default::default(),
         };
         let open = OpenConfig {
@@ -72,7 +73,7 @@ impl Machine {
         let command = find(list[0]).expect("a command");
         let now = Now { unix_ms: 1_700_000_000_000, monotonic_us: 1 };
         let mut reply = WireReply::new(&mut self.out, Protocol::Resp2);
-        let request = Request { command, db: 0, arguments: Arguments::new(list), reply: &mut reply };
+        let request = Request { command, db: 0, arguments: Arguments::new(list), reply: &mut reply, context: None };
         self.shard.step(now, Input::Request(request), &NoSegments, &mut self.outputs);
     }
 

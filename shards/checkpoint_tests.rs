@@ -79,6 +79,7 @@ impl Machine {
             checkpoint_growth_percent: 100,
             entropy: 1,
             script: ScriptLimits::default(),
+            script_time_limit_ms: 0,
             interrupt: Default::default(),
         };
         let open = OpenConfig {
@@ -132,7 +133,7 @@ impl Machine {
         let command = find(list[0]).expect("a command");
         loop {
             let mut reply = Recorder::new(Protocol::Resp2);
-            let request = Request { command, db: 0, arguments: Arguments::new(&list), reply: &mut reply };
+            let request = Request { command, db: 0, arguments: Arguments::new(&list), reply: &mut reply, context: None };
             match self.step(Input::Request(request)) {
                 Outcome::Done(_) => {
                     self.step(Input::EndOfTick);

@@ -29,6 +29,11 @@ id!(
     Slot(u16)
 );
 id!(
+    /// A request that a shard has set aside: a script or an EXEC that has outlived its slice, a command that waits for one. From 1,
+    /// never used again.
+    ContextId(u64)
+);
+id!(
     /// A Raft term.
     Term(u64)
 );

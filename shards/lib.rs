@@ -33,3 +33,4 @@ pub use member::{MemberStart, open_member};
 pub use open::{FIRST_SEGMENT, FoundFile, OpenConfig, OpenError, Opened, open_lone};
 pub use references::check_checkpoint;
 pub use shard::{Shard, ShardConfig, ShardStart};
+pub use transaction::{ContextInfo, StopReason};

@@ -32,6 +32,17 @@ pub const SCRIPT_LOG_LINES_MAX: usize = 100;
 /// Lua VMs of a shard. All but one of them can be held by scripts that have outlived their slice; more such scripts wait for one.
 pub const SCRIPT_VMS_MAX: usize = 64;
 
+// Contexts.
+
+/// Runs in vain after which a context locks the keys that it touched.
+pub const CONTEXT_RERUNS_BEFORE_KEY_LOCKS: u32 = 3;
+
+/// Runs in vain after which a context locks the whole shard.
+pub const CONTEXT_RERUNS_BEFORE_SHARD_LOCK: u32 = 6;
+
+/// Requests that a shard sets aside at most, those included that wait for others. More are refused.
+pub const CONTEXTS_MAX: usize = 1 << 16;
+
 // A tick.
 
 /// Bytes of effects that a batch gathers before it is proposed although the log is busy.

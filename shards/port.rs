@@ -2,7 +2,7 @@
 
 use crate::command::{Arguments, Command};
 use crate::group::Message;
-use crate::ids::{Batch, SegmentId, Timestamp};
+use crate::ids::{Batch, ContextId, SegmentId, Timestamp};
 use crate::keyspace::{ColdRange, DatabaseIndex};
 use crate::log::{CheckpointChunk, LogWrite, SegmentRole};
 use crate::lost::Lost;
@@ -27,6 +27,8 @@ pub struct Request<'a> {
     pub arguments: Arguments<'a>,
     /// Where the reply goes. It leaves when the gate of the outcome opens.
     pub reply: &'a mut dyn ReplySink,
+    /// The context that the shard made of it, if it was given before and set aside.
+    pub context: Option<ContextId>,
 }
 
 /// A command that MULTI queued, as EXEC hands it over.
@@ -80,6 +82,8 @@ pub enum Input<'a> {
         reply: &'a mut dyn ReplySink,
         /// Told after each of the commands: who has a clock looks at it.
         done: &'a mut dyn FnMut(),
+        /// The context that the shard made of it, if it was given before and set aside. The replies so far are the shell's to keep.
+        context: Option<ContextId>,
     },
     /// WATCH: the keys' numbers come back in [`Outputs::watched`]. A shard that does not serve watches nothing: EXEC finds that
     /// out by the term.
@@ -160,8 +164,23 @@ pub enum Outcome {
     /// A range of a segment must be brought into memory first: what was written of the reply is void, and the request is to be
     /// given again when it is.
     Cold(ColdRange),
+    /// It is set aside: to be given again with this context when [`crate::Shard::next_turn`] names it, or the range is there.
+    Aside(Aside),
+    /// It was stopped while it was set aside: what was written of the reply is void, this error is the reply. It is of EXEC.
+    Stopped(&'static str),
     /// The shard does not serve (yet, or any more); an error is written, and nothing happened.
     NotServing,
+}
+
+/// A request that is set aside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Aside {
+    /// What the shard knows it by.
+    pub context: ContextId,
+    /// The range that it waits for; the shell brings it in, and gives the request again.
+    pub cold: Option<ColdRange>,
+    /// What was written of the reply so far is void: it runs from its start again. (A command's reply is always void; this is of EXEC.)
+    pub restarts: bool,
 }
 
 /// A segment that a shard wants for its log.
@@ -250,6 +269,22 @@ pub struct ShardStats {
     pub script_fences: u64,
     /// Scripts that were undone.
     pub script_undone: u64,
+    /// Slices of scripts and EXECs that outlived their first.
+    pub script_slices: u64,
+    /// Runs of them that were repeated.
+    pub script_reruns: u64,
+    /// Those that were repeated because something that they had read or written was changed.
+    pub script_conflicts: u64,
+    /// Scripts that were stopped.
+    pub script_kills: u64,
+    /// Requests that are set aside.
+    pub contexts: u64,
+    /// Lua VMs.
+    pub script_vms: u64,
+    /// Bytes of the texts of the scripts that it knows.
+    pub script_cache_bytes: u64,
+    /// Scripts that were forgotten to make room for others.
+    pub scripts_evicted: u64,
     /// Entries proposed.
     pub group_entries: u64,
     /// Log writes.

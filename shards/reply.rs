@@ -72,3 +72,28 @@ pub trait ReplySink {
         self.simple("OK");
     }
 }
+
+/// Where replies go that nobody waits for.
+pub struct Discarded;
+
+impl ReplySink for Discarded {
+    fn protocol(&self) -> Protocol {
+        Protocol::Resp2
+    }
+    fn simple_bytes(&mut self, _: &[u8]) {}
+    fn error_bytes(&mut self, _: &[u8]) {}
+    fn integer(&mut self, _: i64) {}
+    fn bulk(&mut self, _: &[u8]) {}
+    fn null(&mut self) {}
+    fn null_array(&mut self) {}
+    fn array(&mut self, _: usize) {}
+    fn map(&mut self, _: usize) {}
+    fn set(&mut self, _: usize) {}
+    fn push(&mut self, _: usize) {}
+    fn double(&mut self, _: f64) {}
+    fn boolean(&mut self, _: bool) {}
+    fn big_number(&mut self, _: &[u8]) {}
+    fn verbatim(&mut self, _: [u8; 3], _: &[u8]) {}
+    fn attribute(&mut self, _: usize) {}
+    fn encoded(&mut self, _: &[u8]) {}
+}

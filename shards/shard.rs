@@ -9,14 +9,17 @@ use crate::keyspace::{Keyspace, LargeString, Segments};
 use crate::log::{LogIdentity, LogPosition, LogWriter, SegmentRole};
 use crate::port::{Gate, Input, Now, Outputs, ShardStats};
 use crate::script::{Interrupt, LogLevel, ScriptEngine, ScriptLimits};
+use crate::transaction::Contexts;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 mod catch_up;
 mod requests;
+mod scripts;
 mod snapshots;
 mod tick;
 
+pub(crate) use scripts::ScriptRun;
 use snapshots::Snapshots;
 
 /// What a shard is told once, when it is made; [`Shard::configure`] changes the rest.
@@ -42,6 +45,8 @@ pub struct ShardConfig {
     pub entropy: u64,
     /// Bounds of scripts.
     pub script: ScriptLimits,
+    /// How long a script may take, in milliseconds; 0 is no bound.
+    pub script_time_limit_ms: u64,
     /// The core's watch over slices.
     pub interrupt: Interrupt,
 }
@@ -92,6 +97,7 @@ pub struct Shard {
     scripts: ScriptEngine,
     script_log: Vec<(LogLevel, Vec<u8>)>,
     script_calls: ScriptCalls,
+    contexts: Contexts,
     stats: ShardStats,
     turn: GroupOutputs,
     expires_actively: bool,
@@ -133,6 +139,7 @@ impl Shard {
             scripts,
             script_log: Vec::new(),
             script_calls: ScriptCalls::default(),
+            contexts: Contexts::default(),
             stats: ShardStats::default(),
             turn: GroupOutputs::default(),
             expires_actively: true,
@@ -145,9 +152,13 @@ impl Shard {
     pub fn step(&mut self, now: Now, input: Input<'_>, segments: &dyn Segments, outputs: &mut Outputs) {
         self.keyspace.set_now(now.unix_ms);
         match input {
-            Input::Request(request) => outputs.outcome = self.request(request, segments),
-            Input::Exec { items, watches, reply, done } => {
-                outputs.outcome = self.exec(items, watches, reply, done, segments);
+            Input::Request(request) => {
+                self.begin_turn(request.context);
+                outputs.outcome = self.request(now, request, segments);
+            }
+            Input::Exec { items, watches, reply, done, context } => {
+                self.begin_turn(context);
+                outputs.outcome = self.exec(now, items, watches, reply, done, context, segments);
             }
             Input::Watch { db, keys } => self.watch(db, keys, outputs),
             Input::Unwatch { watches } => self.unwatch(watches),
@@ -203,7 +214,11 @@ impl Shard {
     /// have expired than one turn removes, or what was flushed is being freed.
     pub fn wants_turn(&self) -> bool {
         let for_others = self.group.has_wanted() && !self.waits_for_entries;
-        self.housekeeping.wants_turn() || for_others || self.expiry_is_behind || self.keyspace.has_garbage()
+        self.housekeeping.wants_turn()
+            || for_others
+            || self.expiry_is_behind
+            || self.keyspace.has_garbage()
+            || self.scripts.wants_cleaning()
     }
 
     /// A checkpoint is to be made as soon as can be; what it must outnumber to be there: [`ShardStats::checkpoints`].
@@ -229,7 +244,16 @@ impl Shard {
     /// Its numbers.
     pub fn stats(&self) -> ShardStats {
         let (keyspace_hits, keyspace_misses) = self.keyspace.lookups();
-        ShardStats { keyspace_hits, keyspace_misses, changes: self.keyspace.changes(), ..self.stats }
+        ShardStats {
+            keyspace_hits,
+            keyspace_misses,
+            changes: self.keyspace.changes(),
+            contexts: self.contexts.len() as u64,
+            script_vms: self.scripts.vms() as u64,
+            script_cache_bytes: self.scripts.source_bytes() as u64,
+            scripts_evicted: self.scripts.evicted(),
+            ..self.stats
+        }
     }
 
     /// What its scripts called.
@@ -240,6 +264,17 @@ impl Shard {
     /// What it was told; changes count from the next step on.
     pub fn configure(&mut self) -> &mut ShardConfig {
         &mut self.config
+    }
+
+    /// The core's watch over slices.
+    pub(crate) fn interrupt(&self) -> &Interrupt {
+        &self.config.interrupt
+    }
+
+    /// What [`Shard::configure`] changed of the bounds of scripts, and the length of their slices, are in force from now on.
+    pub fn apply_script_limits(&mut self) {
+        self.scripts.set_pool_bytes_max(self.config.script.pool_bytes_max);
+        self.config.interrupt.restart_timer();
     }
 
     /// The scripts that it knows.

@@ -17,6 +17,7 @@ use crate::runtime::reactor::Reactor;
 use crate::runtime::ring::{ColdRing, Ring, RingConfig};
 use crate::runtime::segment_files::SegmentFiles;
 use crate::runtime::signals::StopRequest;
+use crate::runtime::slice_timer::{self, SliceLength};
 use crate::serve::bounds::bound_shard;
 use crate::serve::client::{Client, ClientState};
 use crate::serve::engine::Engine;
@@ -26,7 +27,7 @@ use crate::serve::node::{CoreCounters, NodeState};
 use ringkeep_shards::command::{Door, Session};
 use ringkeep_shards::ids::{ClientId, CoreId, ShardId};
 use ringkeep_shards::log::LogConfig;
-use ringkeep_shards::script::{ScriptLimits, proves_hooks_fire_in_compiled_loops};
+use ringkeep_shards::script::{Interrupt, ScriptLimits, proves_hooks_fire_in_compiled_loops};
 use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
 use std::error::Error;
 use std::net::SocketAddr;
@@ -243,13 +244,17 @@ async fn run_core(core: CoreId, plan: &Plan, mesh: Mesh<Message>, doorbell: Door
     let config = plan.settings.config();
     let mut entropy = Entropy::default();
     let mut shards = Vec::new();
+    let (interrupt, slice_length) = (Interrupt::default(), SliceLength::default());
+    slice_length.set(config.script.slice);
+    slice_timer::attach(&interrupt, &slice_length).map_err(|error| format!("no timer for scripts: {error}"))?;
     for (shard, _) in plan.core_of.iter().enumerate().filter(|(_, owner)| **owner == core) {
-        shards.push(open_shard(ShardId(shard as u16), plan, &mut entropy)?);
+        shards.push(open_shard(ShardId(shard as u16), plan, &mut entropy, &interrupt)?);
     }
     let (requests, replies) = background::start(doorbell.clone(), config.log.background_bytes_per_second);
     let ring = Ring::new(&RingConfig::default(), doorbell.clone(), &[]).map_err(|error| error.to_string())?;
     let cold = ColdRing::new(&doorbell).map_err(|error| error.to_string())?;
     let node = NodeState {
+        slice_length,
         settings: plan.settings.clone(),
         run_id: plan.run_id.clone(),
         name: format!("{:040x}", plan.identity.incarnation),
@@ -332,13 +337,14 @@ fn shard_config(config: &Config, shard: ShardId, shards: u16, entropy: u64) -> S
         checkpoint_growth_percent: 0,
         entropy,
         script: ScriptLimits { memory_bytes_max: config.script.memory_bytes_max as usize, ..ScriptLimits::default() },
+        script_time_limit_ms: 0,
         interrupt: Default::default(),
     };
     bound_shard(&mut told, config);
     told
 }
 
-fn open_shard(shard: ShardId, plan: &Plan, entropy: &mut Entropy) -> Result<LocalShard, String> {
+fn open_shard(shard: ShardId, plan: &Plan, entropy: &mut Entropy, interrupt: &Interrupt) -> Result<LocalShard, String> {
     let path = plan.directory.shard(shard);
     let said = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let config = plan.settings.config();
@@ -349,6 +355,7 @@ fn open_shard(shard: ShardId, plan: &Plan, entropy: &mut Entropy) -> Result<Loca
     }
     let mut shard_config = shard_config(config, shard, plan.identity.shards, entropy.next_u64());
     shard_config.script.jit = plan.jit;
+    shard_config.interrupt = interrupt.clone();
     let open = OpenConfig {
         identity: plan.identity.log(shard),
         log: LogConfig { segment_bytes: config.log.segment_bytes, block_bytes: plan.disk.block_bytes },

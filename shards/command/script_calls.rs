@@ -72,19 +72,21 @@ impl ScriptCalls {
         self.recorded_before_run = self.recorded.len();
     }
 
-    /// The request is over: its calls count, unless it is going to be repeated.
+    /// The request, or its slice, is over: its calls count, unless it is going to be repeated. How many there were.
     #[inline]
-    pub(crate) fn end(&mut self, counts: bool) {
+    pub(crate) fn end(&mut self, counts: bool) -> u64 {
+        let calls = self.run.len() as u64;
         if !counts {
             self.run.clear();
             self.recorded.truncate(self.recorded_before_run);
-            return;
+            return calls;
         }
         for (place, failed) in self.run.drain(..) {
             let count = &mut self.counts[usize::from(place)];
             count.calls += 1;
             count.failed += u64::from(failed);
         }
+        calls
     }
 
     /// A script calls a command.

@@ -32,6 +32,16 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// The mark of a view that has so many bytes of effects.
+    pub(crate) fn of_view(body: usize) -> Self {
+        Mark { undo: 0, body, large: 0 }
+    }
+
+    /// Bytes of effects at a mark that a view gave.
+    pub(crate) fn in_view(self) -> usize {
+        self.body
+    }
+
     /// Bytes of effects at the mark.
     pub(super) fn body(self) -> usize {
         self.body

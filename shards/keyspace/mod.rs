@@ -26,9 +26,9 @@ mod undo;
 mod value;
 mod versions;
 mod view;
-mod view_walk;
 #[cfg(test)]
 mod view_tests;
+mod view_walk;
 mod watch;
 
 pub use batch::{ClosedBatch, Mark};
@@ -37,8 +37,8 @@ pub use entry::Entry;
 pub use keyspace::Keyspace;
 pub use large::LargeString;
 pub use pins::WalkPosition;
+pub use reads::{KeyHash, Reads};
 pub use table::{Keyed, SCAN_POSITIONS, SCAN_SHIFT, Table, hash_key};
 pub use text::Text;
 pub use value::{ColdRange, Segments, StringBytes, Value, canonical_integer};
-pub use reads::{KeyHash, Reads};
 pub use view::View;

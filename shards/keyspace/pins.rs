@@ -117,7 +117,8 @@ impl Keyspace {
 
     /// Whether so many versions have been kept since the last sweep that another is due.
     pub fn wants_sweep(&self) -> bool {
-        self.sweep.is_some() || (!self.pins.is_empty() && self.kept_versions >= SWEEP_VERSIONS_MIN.max(self.swept_versions))
+        self.sweep.is_some()
+            || (!self.pins.is_empty() && self.kept_versions >= SWEEP_VERSIONS_MIN.max(self.swept_versions))
     }
 
     /// Drops versions that no pin reads any more: those of one table segment's keys. Whole states that flushes displaced are not looked

@@ -3,7 +3,7 @@
 //! While a context has its slice its view is part of the keyspace, and the same commands run against it that otherwise run against the
 //! tip: each method of [`Keyspace`] that reads or writes asks [`Keyspace::is_looked_over`] first.
 
-use crate::ids::Timestamp;
+use crate::ids::{Batch, Timestamp};
 use crate::keyspace::batch::Mark;
 use crate::keyspace::effect::{DatabaseIndex, Effect, Effects, NewValue, TIMESTAMP_BYTES};
 use crate::keyspace::entry::Entry;
@@ -43,7 +43,12 @@ pub(super) struct Written {
 
 impl View {
     fn new(start: Timestamp) -> Self {
-        View { start, databases: (0..DATABASES_MAX).map(|_| ViewDatabase::default()).collect(), body: Vec::new(), reads: Reads::default() }
+        View {
+            start,
+            databases: (0..DATABASES_MAX).map(|_| ViewDatabase::default()).collect(),
+            body: Vec::new(),
+            reads: Reads::default(),
+        }
     }
 
     /// Its startTS, which is pinned.
@@ -102,24 +107,48 @@ impl Keyspace {
     }
 
     /// Makes what was written since the mark a private write set over a pinned state, with the reads that were noted: the tip is as it was
-    /// at the mark.
+    /// at the mark. And where in the write set a later mark is, as [`Keyspace::undo_to_view`] knows it.
     ///
     /// # Errors
-    /// A range that must be brought in first; nothing has happened then.
-    pub fn set_aside(&mut self, mark: Mark, segments: &dyn Segments) -> Result<Box<View>, ColdRange> {
-        let effects = self.body[mark.body().max(TIMESTAMP_BYTES).min(self.body.len())..].to_vec();
+    /// A range that must be brought in first; nothing is left of what was written.
+    pub fn set_aside(
+        &mut self,
+        mark: Mark,
+        inner: Option<Mark>,
+        segments: &dyn Segments,
+    ) -> Result<(Box<View>, usize), ColdRange> {
+        let at = |mark: Mark| mark.body().max(TIMESTAMP_BYTES).min(self.body.len());
+        let (first, end) = (at(mark), inner.map_or(self.body.len(), at));
+        let (outer, rest) = (self.body[first..end].to_vec(), self.body[end..].to_vec());
         self.undo_to(mark);
         let start = self.pin_here();
         let mut view = Box::new(View::new(start));
         view.reads = self.reads.take();
         self.enter(view);
-        let replayed = self.replay(&effects, segments);
+        let replayed = self.replay(&outer, segments);
+        let inner = self.view_body_bytes().unwrap_or(0);
+        let replayed = replayed.and_then(|()| self.replay(&rest, segments));
         let view = self.leave();
         if let Err(range) = replayed {
             self.unpin(start);
             return Err(range);
         }
-        Ok(view)
+        Ok((view, inner))
+    }
+
+    /// Takes back what the view that has its slice has written since its effects had this length.
+    pub fn undo_to_view(&mut self, body: usize) {
+        self.undo_in_view(body);
+    }
+
+    /// A key as contexts know it.
+    pub fn key_hash(&self, db: DatabaseIndex, key: &[u8]) -> KeyHash {
+        (self.databases[usize::from(db)].table.hash(key), db)
+    }
+
+    /// The batch that the state of this moment depends on, everything in it.
+    pub fn newest_batch(&self) -> Batch {
+        if self.body.is_empty() { self.closed } else { self.batch }
     }
 
     /// A view of the state of this moment.
@@ -133,6 +162,11 @@ impl Keyspace {
         std::mem::swap(self.reads.get_mut(), &mut view.reads);
         self.view = Some(view);
         self.is_looked_over = true;
+    }
+
+    /// Whether a context has its slice.
+    pub fn is_in_view(&self) -> bool {
+        self.view.is_some()
     }
 
     /// Its slice has ended.
@@ -305,7 +339,14 @@ impl Keyspace {
     }
 
     /// Writes into a string that exists and is in memory. `effect` says so.
-    pub(super) fn write_in_view(&mut self, effect: Effect<'_>, db: DatabaseIndex, key: &[u8], at: Option<usize>, bytes: &[u8]) {
+    pub(super) fn write_in_view(
+        &mut self,
+        effect: Effect<'_>,
+        db: DatabaseIndex,
+        key: &[u8],
+        at: Option<usize>,
+        bytes: &[u8],
+    ) {
         self.own_in_view(db, key);
         let (view, hash) = self.writing(db, key);
         effect.encode(&mut view.body);

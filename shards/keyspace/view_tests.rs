@@ -30,9 +30,9 @@ fn seen(keyspace: &Keyspace) -> Contents {
         assert!(keyspace.len(db) >= scanned.len());
         assert_eq!(keyspace.random(db, 12345).is_some(), !scanned.is_empty());
         for number in 0..6 {
-            let found = keyspace.peek(db, &key(number)).map(|entry| {
-                (entry.value().bytes(&NoSegments).unwrap().to_vec(), entry.expires_ms())
-            });
+            let found = keyspace
+                .peek(db, &key(number))
+                .map(|entry| (entry.value().bytes(&NoSegments).unwrap().to_vec(), entry.expires_ms()));
             assert_eq!(found.as_ref(), contents.get(&(db, key(number))));
         }
     }
@@ -71,7 +71,7 @@ proptest! {
             run(&mut keyspace, step);
             run(&mut alone, step);
         }
-        let mut view = keyspace.set_aside(mark, &NoSegments).unwrap();
+        let (mut view, _) = keyspace.set_aside(mark, None, &NoSegments).unwrap();
         prop_assert_eq!(seen(&keyspace), tip_before);
         let mut other_pins = Vec::new();
         for ((others, closes, pins), own) in others.iter().zip(&own) {

@@ -106,13 +106,22 @@ unsafe fn call(l: *mut lua_State, raises: bool) -> Then {
                     return if raises { Then::Raise } else { Then::Return(1) };
                 }
             };
-            let mut reply = LuaReply::new(l, room);
-            let answer = room.ask(|host| {
-                let end = host.call(&arguments, &mut reply);
-                assert!(end == CallEnd::Abandon || reply.is_complete(), "a command writes a reply");
-                end
-            });
-            (answer, reply.is_error(), reply.failure())
+            loop {
+                let mut reply = LuaReply::new(l, room);
+                let answer = room.ask(|host| {
+                    let end = host.call(&arguments, &mut reply);
+                    assert!(end != CallEnd::Done || reply.is_complete(), "a command writes a reply");
+                    end
+                });
+                if answer != Some(CallEnd::Wait) {
+                    break (answer, reply.is_error(), reply.failure());
+                }
+                lua_settop(l, count);
+                room.wait();
+                if room.ending.get() != Ending::Open {
+                    break (None, false, None);
+                }
+            }
         };
         match (answer, failure) {
             (Some(CallEnd::Done), None) if is_error && raises => Then::Raise,
@@ -125,7 +134,7 @@ unsafe fn call(l: *mut lua_State, raises: bool) -> Then {
                 }
                 Then::Raise
             }
-            (Some(CallEnd::Abandon) | None, _) => stop(l, room),
+            (Some(CallEnd::Abandon | CallEnd::Wait) | None, _) => stop(l, room),
         }
     }
 }

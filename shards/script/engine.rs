@@ -306,6 +306,11 @@ impl ScriptEngine {
         self.ended(run, end)
     }
 
+    /// The script that runs there.
+    pub fn digest_of(&self, run: RunId) -> ScriptDigest {
+        self.pool.digest_of(run.0)
+    }
+
     fn ended(&mut self, run: RunId, end: RunEnd) -> ScriptEnd {
         let end = match end {
             RunEnd::Aside => return ScriptEnd::Aside(run),

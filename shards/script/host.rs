@@ -8,8 +8,11 @@ use crate::reply::{Protocol, ReplySink};
 pub enum CallEnd {
     /// The reply, or an error, has been written.
     Done,
-    /// The run must be dropped at once, whatever `pcall` the script has around the call: a value is cold, a key belongs to
-    /// another shard. What was written to the reply is ignored.
+    /// The command cannot run now: a value is cold, a key is locked. The run is set aside, and the command is called again when it goes on.
+    /// What was written to the reply is ignored.
+    Wait,
+    /// The run must be dropped at once, whatever `pcall` the script has around the call: a key belongs to another
+    /// shard. What was written to the reply is ignored.
     Abandon,
 }
 

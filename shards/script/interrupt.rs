@@ -1,18 +1,18 @@
 //! The end of a slice: how it is noticed, and how it reaches the script that runs.
 //!
 //! A slice is a stretch of one run, or of one EXEC, in which nobody else is served. Each core has one [`Interrupt`]; its shards' runs
-//! number their slices there. A timer of the shell calls [`Interrupt::tick`] once per slice length, from a signal handler on the core's
-//! own thread. A tick that finds the number of the tick before has seen one slice for a whole period: it raises the flag, which native
-//! code looks at, and arms a hook, which stops Lua code at its next instruction, compiled loops too. So a slice lasts between one
-//! period and two, and a short script never pays for a timer of its own.
+//! number their slices there. A timer of the shell calls [`Interrupt::tick`] twice per slice length, from a signal handler on the core's
+//! own thread. A tick that finds the number that both ticks before it found has seen one slice for its whole length: it raises the
+//! flag, which native code looks at, and arms a hook, which stops Lua code at its next instruction, compiled loops too. So a slice lasts
+//! up to half more than its length, and a short script never pays for a timer of its own.
 //!
 //! Tests and simulations count instead: every so many instructions of Lua, or steps of native work, a slice is over.
 
 use super::lua::{LUA_MASKCOUNT, LUA_MASKLINE, lua_State, lua_sethook};
 use super::slice::turn;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// What calls [`Interrupt::tick`] periodically while it is started. Its methods are called from the core's thread; `stop` also from within
 /// `tick`, in a signal handler.
@@ -23,6 +23,8 @@ pub trait SliceTimer: Send + Sync {
     fn stop(&self);
 }
 
+/// Periods of the timer in the length of a slice. A slice lasts between so many and one more.
+pub const TICKS_PER_SLICE: u32 = 2;
 /// Ticks without a slice after which the timer is stopped.
 const IDLE_TICKS_MAX: u32 = 100;
 /// Instructions that a command of EXEC counts for where instructions are counted.
@@ -36,8 +38,9 @@ struct Block {
     slice: AtomicU64,
     /// The number of the next slice.
     slices: AtomicU64,
-    /// The slice that the last tick saw.
+    /// The slice that the last tick saw, and how many ticks in a row saw it.
     seen: AtomicU64,
+    times_seen: AtomicU32,
     over: AtomicBool,
     /// The VM that runs, if one does.
     state: AtomicPtr<lua_State>,
@@ -46,7 +49,7 @@ struct Block {
     /// Instructions of a slice where they are counted; 0 where ticks end slices.
     counted: AtomicU32,
     counted_left: AtomicI64,
-    timer: Option<Box<dyn SliceTimer>>,
+    timer: OnceLock<Box<dyn SliceTimer>>,
 }
 
 /// One core's watch over slices. Handles share it.
@@ -54,9 +57,12 @@ struct Block {
 pub struct Interrupt(Arc<Block>);
 
 impl Interrupt {
-    /// A watch whose ticks come from this timer.
-    pub fn new(timer: Box<dyn SliceTimer>) -> Self {
-        Interrupt(Arc::new(Block { timer: Some(timer), ..Block::default() }))
+    /// Gives the watch its timer. Before that, and without one, slices have no end.
+    ///
+    /// # Panics
+    /// If it has one.
+    pub fn attach(&self, timer: Box<dyn SliceTimer>) {
+        assert!(self.0.timer.set(timer).is_ok(), "a core has one timer");
     }
 
     /// A watch under which slices end after so many instructions (0: never): the same ones in every run of the same thing.
@@ -69,6 +75,11 @@ impl Interrupt {
     /// Slices end after so many instructions from now on; 0: when ticks say so.
     pub fn count(&self, instructions: u32) {
         self.0.counted.store(instructions, Ordering::Relaxed);
+    }
+
+    /// The timer's period was changed: it is started anew with the next slice.
+    pub fn restart_timer(&self) {
+        self.0.is_ticking.store(false, Ordering::Relaxed);
     }
 
     /// Slices begun so far.
@@ -84,7 +95,7 @@ impl Interrupt {
         block.over.store(false, Ordering::Relaxed);
         block.slice.store(number, Ordering::Relaxed);
         block.counted_left.store(block.counted.load(Ordering::Relaxed).into(), Ordering::Relaxed);
-        if let Some(timer) = &block.timer
+        if let Some(timer) = block.timer.get()
             && !block.is_ticking.swap(true, Ordering::Relaxed)
         {
             block.idle_ticks.store(0, Ordering::Relaxed);
@@ -158,11 +169,13 @@ impl Interrupt {
         let block = &*self.0;
         let slice = block.slice.load(Ordering::Relaxed);
         let seen = block.seen.swap(slice, Ordering::Relaxed);
+        let times_seen = if slice == seen { block.times_seen.load(Ordering::Relaxed).saturating_add(1) } else { 1 };
+        block.times_seen.store(times_seen, Ordering::Relaxed);
         if slice == 0 {
             let idle = block.idle_ticks.load(Ordering::Relaxed) + 1;
             block.idle_ticks.store(idle, Ordering::Relaxed);
             if idle >= IDLE_TICKS_MAX
-                && let Some(timer) = &block.timer
+                && let Some(timer) = block.timer.get()
             {
                 timer.stop();
                 block.is_ticking.store(false, Ordering::Relaxed);
@@ -170,7 +183,7 @@ impl Interrupt {
             return;
         }
         block.idle_ticks.store(0, Ordering::Relaxed);
-        if slice != seen {
+        if times_seen <= TICKS_PER_SLICE {
             return;
         }
         block.over.store(true, Ordering::Relaxed);

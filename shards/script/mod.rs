@@ -35,6 +35,6 @@ mod work;
 
 pub use engine::{NO_SCRIPT, RunId, Script, ScriptEnd, ScriptEngine, ScriptError, ScriptLimits};
 pub use host::{CallEnd, LogLevel, ScriptHost};
-pub use interrupt::{Interrupt, SliceTimer};
+pub use interrupt::{Interrupt, SliceTimer, TICKS_PER_SLICE};
 pub use self_test::proves_hooks_fire_in_compiled_loops;
 pub use source::{DIGEST_BYTES, ScriptDigest, ScriptFlags};

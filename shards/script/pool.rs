@@ -6,6 +6,7 @@
 use super::interrupt::Interrupt;
 use super::lua::turn_jit_off;
 use super::memory::{Memory, PoolMemory};
+use super::source::ScriptDigest;
 use super::vm::{Chunk, CompileError, Vm};
 use std::rc::Rc;
 
@@ -239,6 +240,10 @@ impl Pool {
 
     pub(super) fn vm(&mut self, id: VmId) -> &mut Vm {
         &mut self.slot_mut(id).vm
+    }
+
+    pub(super) fn digest_of(&self, id: VmId) -> ScriptDigest {
+        self.slot(id).vm.digest()
     }
 
     /// How many VMs there are.

@@ -114,6 +114,11 @@ impl Room {
         }
     }
 
+    /// Sets the run aside until what it waits for is there; it may come back stopped.
+    pub(super) fn wait(&self) {
+        self.leave();
+    }
+
     /// Where the way out of the native stack is kept.
     pub(super) fn set_exit(&self, exit: *const Exit) {
         self.exit.set(exit);

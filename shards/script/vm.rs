@@ -14,7 +14,7 @@ use super::room::{AtSliceEnd, Ending, Room};
 use super::slots;
 use super::source::ScriptDigest;
 use crate::limits::SCRIPT_ARGUMENTS_MAX;
-use crate::reply::{Protocol, ReplySink};
+use crate::reply::{Discarded, Protocol, ReplySink};
 use std::mem::ManuallyDrop;
 use std::os::raw::c_int;
 use std::panic::resume_unwind;
@@ -216,6 +216,11 @@ impl Vm {
         self.run.is_aside
     }
 
+    /// The script that runs, or ran last.
+    pub(super) fn digest(&self) -> ScriptDigest {
+        self.run.digest
+    }
+
     /// Whether it is better thrown away than used again.
     pub(super) fn is_spent(&self) -> bool {
         self.is_spent
@@ -297,11 +302,6 @@ impl Vm {
         self.room().memory.used_bytes() > self.floor_bytes + self.floor_bytes / 2 + BLOAT_BYTES_MIN
     }
 
-    /// Bytes that it holds, its stack not counted.
-    pub(super) fn memory_bytes(&self) -> usize {
-        self.room().memory.used_bytes()
-    }
-
     /// Collects a slice of its garbage; whether there is more to do.
     pub(super) fn clean_some(&mut self, steps: usize) -> bool {
         let is_done = {
@@ -319,7 +319,7 @@ impl Vm {
 impl Drop for Vm {
     fn drop(&mut self) {
         if self.run.is_aside {
-            self.stop(None, &mut Nowhere);
+            self.stop(None, &mut Discarded);
         }
         // SAFETY: nothing of the VM is on any stack once its fiber has ended; the room is freed after what uses it.
         unsafe {
@@ -329,31 +329,6 @@ impl Drop for Vm {
             drop(Box::from_raw(self.room.as_ptr()));
         }
     }
-}
-
-/// Where the reply of a run goes that nobody waits for.
-struct Nowhere;
-
-impl ReplySink for Nowhere {
-    fn protocol(&self) -> Protocol {
-        Protocol::Resp2
-    }
-    fn simple_bytes(&mut self, _: &[u8]) {}
-    fn error_bytes(&mut self, _: &[u8]) {}
-    fn integer(&mut self, _: i64) {}
-    fn bulk(&mut self, _: &[u8]) {}
-    fn null(&mut self) {}
-    fn null_array(&mut self) {}
-    fn array(&mut self, _: usize) {}
-    fn map(&mut self, _: usize) {}
-    fn set(&mut self, _: usize) {}
-    fn push(&mut self, _: usize) {}
-    fn double(&mut self, _: f64) {}
-    fn boolean(&mut self, _: bool) {}
-    fn big_number(&mut self, _: &[u8]) {}
-    fn verbatim(&mut self, _: [u8; 3], _: &[u8]) {}
-    fn attribute(&mut self, _: usize) {}
-    fn encoded(&mut self, _: &[u8]) {}
 }
 
 /// Makes a list of strings the value of a global of all scripts.

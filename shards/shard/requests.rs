@@ -1,41 +1,34 @@
 //! What clients ask of a shard: commands, scripts, EXEC, WATCH.
 
-use crate::command::{Arguments, Call, Command, Evaluation, Failure, Run, counts_lookups, flag};
-use crate::keyspace::{ColdRange, DatabaseIndex, Segments};
-use crate::port::{ExecItem, Gate, Outcome, Outputs, Request, WatchedKey};
+use crate::command::{Call, Command, Failure, Run, counts_lookups, flag};
+use crate::keyspace::{DatabaseIndex, Segments};
+use crate::port::{Aside, Gate, Now, Outcome, Outputs, Request, WatchedKey};
 use crate::reply::ReplySink;
-use crate::script::{NO_SCRIPT, Script, ScriptEnd};
 use crate::shortage::{Shortage, overfills};
-use crate::transaction::{Dropped, Host, run_exec};
+use crate::transaction::is_kept_out;
 
 use super::Shard;
 
 impl Shard {
     #[inline]
-    pub(super) fn request(&mut self, request: Request<'_>, segments: &dyn Segments) -> Outcome {
+    pub(super) fn request(&mut self, now: Now, request: Request<'_>, segments: &dyn Segments) -> Outcome {
         if self.serving.is_none() {
             request.reply.error(NOT_SERVING);
+            self.forget_context(request.context);
             return Outcome::NotServing;
         }
-        let Request { command, db, arguments, reply } = request;
-        if let Run::Script = command.run {
-            if self.hands_over(command) {
-                reply.error(HANDS_OVER);
-                return Outcome::Done(Gate::OPEN);
-            }
-            let (mark, lookups) = (self.keyspace.mark(), self.keyspace.lookups());
-            self.script_calls.begin();
-            let ran = self.script(command, db, arguments, reply, segments);
-            self.script_calls.end(ran.is_ok());
-            return match ran {
-                Ok(()) => Outcome::Done(self.gate(self.keyspace.changed_since_mark(mark))),
-                Err(range) => {
-                    self.keyspace.set_lookups(lookups);
-                    self.keyspace.take_gate();
-                    Outcome::Cold(range)
-                }
-            };
+        if let Run::Script = request.command.run {
+            return self.script_request(now, request, segments);
         }
+        if (request.context.is_some() || self.contexts.has_locks())
+            && let Some(outcome) = self.waits_for_locks(&request)
+        {
+            if let Outcome::Done(_) = outcome {
+                request.reply.error(STOPPED);
+            }
+            return outcome;
+        }
+        let Request { command, db, arguments, reply, .. } = request;
         if let Some(text) = self.refusal(command, arguments.list()) {
             reply.error(text);
             return Outcome::Done(Gate::OPEN);
@@ -65,72 +58,22 @@ impl Shard {
         Outcome::Done(self.gate(self.keyspace.changed_since_mark(mark)))
     }
 
-    /// Runs a script: all of it, or nothing.
-    ///
-    /// # Errors
-    /// A range that must be brought in first; nothing is left of the run, and of what it read only the gate.
-    pub(super) fn script(
-        &mut self,
-        command: &Command,
-        db: DatabaseIndex,
-        arguments: Arguments<'_>,
-        reply: &mut dyn ReplySink,
-        segments: &dyn Segments,
-    ) -> Result<(), ColdRange> {
-        let evaluation = match Evaluation::read(arguments.list()) {
-            Ok(evaluation) => evaluation,
-            Err(failure) => {
-                failure.write(reply);
-                return Ok(());
-            }
-        };
-        let by_digest = command.name.starts_with("evalsha");
-        let script = if by_digest { Script::Digest(evaluation.script) } else { Script::Source(evaluation.script) };
-        let mark = self.keyspace.mark();
-        let shortage = self.shortage();
-        let mut host = Host {
-            keyspace: &mut self.keyspace,
-            shortage,
-            config: &self.config,
-            entropy: &mut self.entropy,
-            segments,
-            db,
-            at_shard_port: command.is(flag::AT_SHARD_PORT),
-            read_only: false,
-            allow_oom: false,
-            dropped: None,
-            log: &mut self.script_log,
-            calls: &mut self.script_calls,
-        };
-        let read_only = command.is(flag::READONLY);
-        let end = self.scripts.run(script, evaluation.keys, evaluation.arguments, read_only, &mut host, reply);
-        let dropped = host.dropped;
-        match end {
-            ScriptEnd::NoScript => {
-                reply.error(NO_SCRIPT);
-                return Ok(());
-            }
-            ScriptEnd::Done => {}
-            ScriptEnd::Raised => {
-                self.stats.script_undone += u64::from(self.keyspace.wrote_since(mark));
-                self.keyspace.undo_to(mark);
-            }
-            ScriptEnd::Aside(run) => {
-                self.scripts.stop(run, None, reply);
-                self.keyspace.undo_to(mark);
-            }
-            ScriptEnd::Crowded => self.keyspace.undo_to(mark),
-            ScriptEnd::Abandoned => {
-                self.keyspace.undo_to(mark);
-                match dropped {
-                    Some(Dropped::Cold(range)) => return Err(range),
-                    _ => reply.error(CROSS_SHARD),
-                }
+    /// What becomes of a plain command that meets a lock, or that has waited for one; none if it runs now.
+    #[cold]
+    fn waits_for_locks(&mut self, request: &Request<'_>) -> Option<Outcome> {
+        if let Some(id) = request.context {
+            let context = self.contexts.take(id)?;
+            self.contexts.ended(id, &[], false);
+            if context.stop.is_some() {
+                return Some(Outcome::Done(Gate::OPEN));
             }
         }
-        self.stats.script_executions += 1;
-        self.stats.script_fences += 1;
-        Ok(())
+        let Request { command, db, arguments, .. } = request;
+        if !is_kept_out(&self.contexts, None, &self.keyspace, command, *db, arguments.list()) {
+            return None;
+        }
+        let context = self.contexts.add_plain();
+        Some(Outcome::Aside(Aside { context, cold: None, restarts: true }))
     }
 
     /// Why a command may not run now; nothing of it happens then.
@@ -183,45 +126,6 @@ impl Shard {
         Gate { batch, fence: self.fence }
     }
 
-    pub(super) fn exec(
-        &mut self,
-        items: &[ExecItem],
-        watches: &[WatchedKey],
-        reply: &mut dyn ReplySink,
-        done: &mut dyn FnMut(),
-        segments: &dyn Segments,
-    ) -> Outcome {
-        let Some(term) = self.serving else {
-            reply.error(NOT_SERVING);
-            return Outcome::NotServing;
-        };
-        let changed = watches
-            .iter()
-            .any(|watch| watch.term != term.0 || self.keyspace.changed_since(watch.db, &watch.key, watch.since));
-        let (mark, lookups) = (self.keyspace.mark(), self.keyspace.lookups());
-        let written = |item: &ExecItem| matches!(item, ExecItem::Run { command, .. } if self.hands_over(command));
-        if changed {
-            reply.null_array();
-        } else if items.iter().any(written) {
-            reply.error(HANDS_OVER);
-            self.unwatch(watches);
-            self.keyspace.take_gate();
-            return Outcome::Done(Gate::OPEN);
-        } else {
-            self.script_calls.begin();
-            let ran = run_exec(self, items, reply, done, segments);
-            self.script_calls.end(ran.is_ok());
-            if let Err(range) = ran {
-                self.keyspace.set_lookups(lookups);
-                self.keyspace.undo_to(mark);
-                self.keyspace.take_gate();
-                return Outcome::Cold(range);
-            }
-        }
-        self.unwatch(watches);
-        Outcome::Done(self.gate(self.keyspace.changed_since_mark(mark)))
-    }
-
     pub(super) fn watch(&mut self, db: DatabaseIndex, keys: &[&[u8]], outputs: &mut Outputs) {
         for key in keys {
             // Where nothing is served nothing is watched either; no term is 0, so EXEC answers nil.
@@ -246,9 +150,6 @@ impl Shard {
         reply: &mut dyn ReplySink,
         segments: &dyn Segments,
     ) -> Result<(), Failure> {
-        if let Run::Script = command.run {
-            return Ok(self.script(command, db, arguments, reply, segments)?);
-        }
         let handler = match command.run {
             Run::Shard(handler) | Run::PerKey(handler, _) | Run::EveryShard(handler, _) | Run::Walk(handler) => handler,
             Run::Script | Run::Connection | Run::Node | Run::Container => {
@@ -265,7 +166,8 @@ impl Shard {
     }
 }
 
-const CROSS_SHARD: &str = "CROSSSLOT The script used a key or a command of another shard, which scripts cannot do yet; \
+pub(super) const CROSS_SHARD: &str = "CROSSSLOT The script used a key or a command of another shard, which scripts cannot do yet; \
      nothing of it was applied";
-const HANDS_OVER: &str = "TRYAGAIN The shard's leadership is being handed over; nothing was done";
-const NOT_SERVING: &str = "CLUSTERDOWN The shard has no leader on this node yet; nothing was done";
+pub(super) const HANDS_OVER: &str = "TRYAGAIN The shard's leadership is being handed over; nothing was done";
+pub(super) const NOT_SERVING: &str = "CLUSTERDOWN The shard has no leader on this node yet; nothing was done";
+const STOPPED: &str = "ERR The command was stopped while it waited for a transaction; nothing was done";

@@ -23,6 +23,12 @@ impl Shard {
             self.expire();
         }
         self.keyspace.free_garbage();
+        if self.keyspace.wants_sweep() {
+            self.keyspace.sweep_some();
+        }
+        if self.scripts.wants_cleaning() {
+            self.scripts.clean_some();
+        }
         self.write_if_free(segments, outputs);
         if !self.group.is_lone() {
             self.receive_snapshot(segments, outputs);
@@ -217,6 +223,7 @@ impl Shard {
         self.give_up_checkpoint(outputs);
         self.proposed.clear();
         self.keyspace.undo_undelivered();
+        self.restart_contexts(false);
         self.fence_joined = false;
         self.fence += 1;
         // It is said of all that a refused batch in the same step would be said of, and more.
@@ -225,6 +232,7 @@ impl Shard {
 
     /// The group refused a batch: its tick is taken back. The term goes on, with what was proposed before.
     pub(super) fn take_back(&mut self, batch: Batch, outputs: &mut Outputs) {
+        self.restart_contexts(true);
         self.keyspace.undo_refused(batch);
         let before = Batch(batch.0 - 1);
         outputs.lost = Some(Lost {

@@ -1,25 +1,37 @@
-//! A script on the fast path: one shard, one go. It writes the tip in place; an error that it does not catch takes everything
-//! back.
+//! What a script sees of its shard: the tip while it is in its first slice, a context's view after that.
 
 use crate::command::{
     Arguments, Call, Command, Door, Entropy, Failure, Run, ScriptCalls, at_shard_port, counts_lookups, database, find,
     find_subcommand, flag, run_command,
 };
+use crate::ids::ContextId;
 use crate::keyspace::{ColdRange, DatabaseIndex, Keyspace, Segments};
-use crate::limits::SCRIPT_LOG_LINES_MAX;
+use crate::limits::{DATABASES_MAX, SCRIPT_LOG_LINES_MAX};
 use crate::reply::{Protocol, ReplySink};
 use crate::script::{CallEnd, LogLevel, ScriptFlags, ScriptHost};
 use crate::shard::ShardConfig;
 use crate::shortage::{Shortage, overfills};
 use crate::slots::shard_of;
+use crate::transaction::contexts::Contexts;
 
-/// Why a run was dropped.
+/// Why a run was set aside before its slice was over, or dropped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Dropped {
+pub(crate) enum Halt {
     /// A value must be brought in first.
     Cold(ColdRange),
-    /// A key, or a command, is another shard's.
+    /// A key is locked.
+    Locked,
+    /// A key, or a command, is another shard's: it was dropped.
     Foreign,
+}
+
+/// What a run takes along from one slice to the next.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ScriptState {
+    /// The database that is selected.
+    pub(crate) db: DatabaseIndex,
+    pub(crate) read_only: bool,
+    pub(crate) allow_oom: bool,
 }
 
 /// What a script sees of its shard.
@@ -30,12 +42,12 @@ pub(crate) struct Host<'a> {
     pub(crate) config: &'a ShardConfig,
     pub(crate) entropy: &'a mut Entropy,
     pub(crate) segments: &'a dyn Segments,
-    pub(crate) db: DatabaseIndex,
+    pub(crate) state: ScriptState,
+    /// Who holds locks, as long as the script writes the tip.
+    pub(crate) locks: Option<&'a Contexts>,
     /// Whether the script came in at a shard's own port.
     pub(crate) at_shard_port: bool,
-    pub(crate) read_only: bool,
-    pub(crate) allow_oom: bool,
-    pub(crate) dropped: Option<Dropped>,
+    pub(crate) halt: Option<Halt>,
     /// What the script logged: level and text.
     pub(crate) log: &'a mut Vec<(LogLevel, Vec<u8>)>,
     /// What it calls.
@@ -52,10 +64,10 @@ impl Host<'_> {
         if command.is(flag::NOSCRIPT) {
             return Err("ERR This Redis command is not allowed from script");
         }
-        if self.read_only && command.is(flag::WRITE) {
+        if self.state.read_only && command.is(flag::WRITE) {
             return Err("ERR Write commands are not allowed from read-only scripts.");
         }
-        let refusal = self.shortage.refusal(command, self.allow_oom);
+        let refusal = self.shortage.refusal(command, self.state.allow_oom);
         match refusal.or_else(|| overfills(self.keyspace.body_bytes(), command, arguments)) {
             Some(text) => Err(text),
             None => Ok(command),
@@ -74,6 +86,28 @@ impl Host<'_> {
     }
 }
 
+/// Whether a write to these keys must wait for the end of somebody else's locks.
+pub(crate) fn is_kept_out(
+    contexts: &Contexts,
+    who: Option<ContextId>,
+    keyspace: &Keyspace,
+    command: &Command,
+    db: DatabaseIndex,
+    arguments: &[&[u8]],
+) -> bool {
+    if !contexts.has_locks() || !command.is(flag::WRITE) {
+        return false;
+    }
+    let every = matches!(command.run, Run::EveryShard(..));
+    let keys = command.key_positions(arguments).into_iter().flatten();
+    // MOVE and COPY write to another database: keys of all of them are held back together.
+    let keys = keys.flat_map(|position| {
+        let (hash, _) = keyspace.key_hash(db, arguments[position]);
+        (0..DATABASES_MAX).map(move |db| (hash, db))
+    });
+    contexts.keeps_out(who, keys, every)
+}
+
 fn lookup(arguments: &[&[u8]]) -> Option<&'static Command> {
     let command = find(arguments[0])?;
     match arguments.get(1) {
@@ -84,8 +118,8 @@ fn lookup(arguments: &[&[u8]]) -> Option<&'static Command> {
 
 impl ScriptHost for Host<'_> {
     fn begin(&mut self, flags: ScriptFlags, read_only: bool) -> Result<(), &'static str> {
-        self.read_only = read_only || flags.no_writes;
-        self.allow_oom = flags.allow_oom;
+        self.state.read_only = read_only || flags.no_writes;
+        self.state.allow_oom = flags.allow_oom;
         if read_only && flags.declared && !flags.no_writes {
             return Err("ERR Can not execute a script with write flag using *_ro command.");
         }
@@ -105,10 +139,17 @@ impl ScriptHost for Host<'_> {
             }
         };
         if self.is_foreign(command, arguments) {
-            self.dropped = Some(Dropped::Foreign);
+            self.halt = Some(Halt::Foreign);
             return CallEnd::Abandon;
         }
-        self.calls.called(command, self.db, arguments);
+        if let Some(contexts) = self.locks
+            && is_kept_out(contexts, None, self.keyspace, command, self.state.db, arguments)
+        {
+            self.halt = Some(Halt::Locked);
+            return CallEnd::Wait;
+        }
+        let mark = self.keyspace.mark();
+        self.calls.called(command, self.state.db, arguments);
         let lookups = self.keyspace.lookups();
         let handler = match command.run {
             Run::Shard(handler) | Run::PerKey(handler, _) | Run::EveryShard(handler, _) | Run::Walk(handler) => handler,
@@ -119,7 +160,7 @@ impl ScriptHost for Host<'_> {
         };
         let mut call = Call {
             keyspace: self.keyspace,
-            db: self.db,
+            db: self.state.db,
             segments: self.segments,
             shard: self.config.shard,
             shards: self.config.shards,
@@ -134,8 +175,9 @@ impl ScriptHost for Host<'_> {
         match result {
             Ok(()) => {}
             Err(Failure::Cold(range)) => {
-                self.dropped = Some(Dropped::Cold(range));
-                return CallEnd::Abandon;
+                self.halt = Some(Halt::Cold(range));
+                self.keyspace.undo_to(mark);
+                return CallEnd::Wait;
             }
             Err(failure) => {
                 self.calls.failed();
@@ -175,7 +217,7 @@ impl Host<'_> {
                 let door = if self.at_shard_port { Door::Shard(self.config.shard) } else { Door::Server };
                 match database(door, self.config.databases, index) {
                     Ok(db) => {
-                        self.db = db;
+                        self.state.db = db;
                         reply.ok();
                     }
                     Err(failure) => self.fail(failure, reply),

@@ -166,8 +166,12 @@ pub struct ScriptLimits {
     pub slice: Duration,
     /// How much memory each Lua machine may use.
     pub memory_bytes_max: u64,
-    /// A script that has run for this long makes other clients hear BUSY; `None`: never.
+    /// How much memory the Lua machines of a shard may use together.
+    pub pool_bytes_max: u64,
+    /// A script that has run for this long is named in the log; `None`: never.
     pub busy_threshold: Option<Duration>,
+    /// How long a script may run; `None`: as long as it likes.
+    pub time_limit: Option<Duration>,
 }
 
 impl BindAddress {
@@ -286,7 +290,9 @@ impl Config {
             script: ScriptLimits {
                 slice: Duration::from_micros(values.number("script-slice-us")),
                 memory_bytes_max: values.number("script-memory-bytes"),
+                pool_bytes_max: values.number("lua-memory-limit"),
                 busy_threshold: values.duration("busy-reply-threshold", Duration::from_millis),
+                time_limit: values.duration("script-time-limit", Duration::from_millis),
             },
         };
         if let ShardCount::Exactly(count) = config.shards {

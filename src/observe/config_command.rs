@@ -95,8 +95,10 @@ fn apply(view: &mut CoreView<'_>, pairs: &Pairs, number: u64) -> Result<(), Stri
 /// Tells a core's shards what its settings say.
 fn configure_shards(view: &mut CoreView<'_>) {
     let engine = &mut *view.engine;
+    engine.node.slice_length.set(engine.node.settings.config().script.slice);
     for local in &mut engine.shards {
         bound_shard(local.shard.configure(), engine.node.settings.config());
+        local.shard.apply_script_limits();
     }
 }
 

@@ -174,7 +174,9 @@ pub(super) fn stats(facts: &NodeFacts, text: &mut String) {
     field(text, "expired_keys", facts.over_shards(|shard| shard.expired_keys));
     fixed(text, "expired_stale_perc:0.00 expired_time_cap_reached_count:0");
     field(text, "expire_cycle_cpu_milliseconds", counters(|core| core.expiry_us) / 1000);
-    fixed(text, "evicted_keys:0 evicted_clients:0 total_eviction_exceeded_time:0 current_eviction_exceeded_time:0");
+    fixed(text, "evicted_keys:0 evicted_clients:0");
+    field(text, "evicted_scripts", facts.over_shards(|shard| shard.stats.scripts_evicted));
+    fixed(text, "total_eviction_exceeded_time:0 current_eviction_exceeded_time:0");
     field(text, "keyspace_hits", facts.over_shards(|shard| shard.stats.keyspace_hits));
     field(text, "keyspace_misses", facts.over_shards(|shard| shard.stats.keyspace_misses));
     fixed(text, "pubsub_channels:0 pubsub_patterns:0 pubsubshard_channels:0 latest_fork_usec:0 total_forks:0");
@@ -272,6 +274,16 @@ pub(super) fn ringkeep(facts: &NodeFacts, text: &mut String) {
     field(text, "ringkeep_version", env!("CARGO_PKG_VERSION"));
     field(text, "script_executions", facts.over_shards(|shard| shard.stats.script_executions));
     field(text, "script_fences", facts.over_shards(|shard| shard.stats.script_fences));
+    field(text, "script_slices", facts.over_shards(|shard| shard.stats.script_slices));
+    field(text, "script_reruns", facts.over_shards(|shard| shard.stats.script_reruns));
+    field(text, "script_conflicts", facts.over_shards(|shard| shard.stats.script_conflicts));
+    field(text, "script_kills", facts.over_shards(|shard| shard.stats.script_kills));
+    field(text, "script_undone", facts.over_shards(|shard| shard.stats.script_undone));
+    field(text, "script_cache_entries", facts.scripts());
+    field(text, "script_cache_bytes", facts.over_shards(|shard| shard.stats.script_cache_bytes));
+    field(text, "script_vms", facts.over_shards(|shard| shard.stats.script_vms));
+    field(text, "script_vm_bytes", facts.over_shards(|shard| shard.script_bytes));
+    field(text, "requests_set_aside", facts.over_shards(|shard| shard.stats.contexts));
     field(text, "mesh_messages", counters(|core| core.mesh_messages));
     field(text, "moved_connections", counters(|core| core.moved_connections));
     field(text, "log_writes", facts.over_shards(|shard| shard.stats.log_writes));

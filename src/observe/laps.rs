@@ -26,6 +26,16 @@ impl Laps {
         }
     }
 
+    /// The call that was done last took so much more before.
+    pub fn add(&mut self, ns: u64) {
+        if self.pending > 0 {
+            self.lap();
+        }
+        if let Some(last) = self.ns.last_mut() {
+            *last += ns;
+        }
+    }
+
     /// All are done, or wait: their times, in nanoseconds.
     pub fn end(mut self) -> Vec<u64> {
         if self.pending > 0 {

@@ -1,16 +1,20 @@
 //! SCRIPT: what one shard knows, the node knows; SCRIPT LOAD teaches all of them at once.
 
 use crate::observe::dispatch::Asked;
+use crate::serve::asides::{KilledScripts, RunningScript};
 use crate::serve::message::CoreView;
 use ringkeep_shards::command::write_help;
+use ringkeep_shards::ids::ClientId;
+use ringkeep_shards::keyspace::canonical_integer;
+use ringkeep_shards::script::ScriptDigest;
 
 pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
     match subcommand {
         "load" => load(asked),
         "exists" => exists(asked),
         "flush" => flush(asked),
-        // A script runs from its begin to its end before its core takes anything else.
-        "kill" => asked.error("NOTBUSY No scripts in execution right now."),
+        "kill" => kill(asked),
+        "list" => list(asked),
         "help" => asked.reply(|_, _, reply| {
             write_help(
                 reply,
@@ -18,7 +22,11 @@ pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
                 &[
                     ("EXISTS <sha1> [<sha1> ...]", "Which of these scripts are known."),
                     ("FLUSH [ASYNC|SYNC]", "Forget all scripts."),
-                    ("KILL", "Stop the script that runs, if it has written nothing."),
+                    (
+                        "KILL [<sha1>|ID <client-id>]",
+                        "Stop the scripts that run: all, or those of a digest or a client.",
+                    ),
+                    ("LIST", "The scripts that run."),
                     ("LOAD <script>", "Make a script known without running it."),
                 ],
             );
@@ -71,6 +79,57 @@ fn flush(asked: Asked<'_>) {
         return asked.error("ERR SCRIPT FLUSH only support SYNC|ASYNC option");
     }
     asked.ask(|view| view.engine.flush_scripts(), |_, _, _, reply| reply.ok());
+}
+
+fn kill(asked: Asked<'_>) {
+    let killed = match asked.list {
+        [_, _] => Some(KilledScripts::All),
+        [_, _, digest] => ScriptDigest::parse(digest).map(KilledScripts::Digest),
+        [_, _, id, client] if id.eq_ignore_ascii_case(b"id") => {
+            let client = canonical_integer(client).and_then(|id| u64::try_from(id).ok());
+            client.map(|id| KilledScripts::Client(ClientId(id)))
+        }
+        _ => None,
+    };
+    let Some(killed) = killed else {
+        return asked.error("ERR syntax error: SCRIPT KILL [<sha1> | ID <client-id>]");
+    };
+    let kill = move |view: &mut CoreView<'_>| view.engine.kill_scripts(&killed);
+    asked.ask(kill, |_, _, cores, reply| match cores.into_iter().sum() {
+        0usize => reply.error("NOTBUSY No scripts in execution right now."),
+        _ => reply.ok(),
+    });
+}
+
+fn list(asked: Asked<'_>) {
+    asked.ask(
+        |view| view.engine.running_scripts(),
+        |_, _, cores, reply| {
+            let mut running: Vec<RunningScript> = cores.into_iter().flatten().collect();
+            running.sort_by_key(|script| std::cmp::Reverse(script.age_us));
+            reply.array(running.len());
+            for script in running {
+                reply.map(7);
+                reply.bulk(b"sha1");
+                reply.bulk(script.digest.as_bytes());
+                reply.bulk(b"client");
+                reply.integer(script.client.0 as i64);
+                let info = script.info;
+                for (name, number) in [
+                    ("age-us", script.age_us),
+                    ("slices", info.slices),
+                    ("reruns", info.reruns.into()),
+                    ("calls", info.calls),
+                ] {
+                    reply.bulk(name.as_bytes());
+                    reply.integer(number as i64);
+                }
+                reply.bulk(b"command");
+                reply.array(script.arguments.len());
+                script.arguments.iter().for_each(|argument| reply.bulk(argument));
+            }
+        },
+    );
 }
 
 #[cfg(test)]

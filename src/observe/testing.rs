@@ -44,6 +44,7 @@ impl TestNode {
         let stop = StopRequest::new(&[bell]);
         let engines = (0..cores).map(|core| {
             let node = NodeState {
+                slice_length: Default::default(),
                 settings: settings.clone(),
                 run_id: "a".repeat(40),
                 name: "b".repeat(40),
@@ -161,6 +162,7 @@ fn open(shard: ShardId, shards: u16, scratch: &Scratch) -> LocalShard {
         checkpoint_growth_percent: 100,
         entropy: 1,
         script: ScriptLimits::default(),
+        script_time_limit_ms: 0,
         interrupt: Default::default(),
     };
     let open = OpenConfig {

@@ -16,4 +16,5 @@ pub mod ring;
 pub mod segment_files;
 pub mod segment_lock;
 pub mod signals;
+pub mod slice_timer;
 mod sys;

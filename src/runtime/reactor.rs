@@ -168,10 +168,28 @@ impl Reactor {
             }
         }
         self.engine.end_waits_when_due();
+        self.give_turns();
         self.finish_turn();
     }
 
-    fn sleep(&self) -> Sleep {
+    /// Gives what shards have set aside its turn: at most one slice, and none before others had their time.
+    fn give_turns(&mut self) {
+        self.engine.give_short_turns();
+        if !self.engine.wants_slice() {
+            return;
+        }
+        let begun_us = self.clock.now_us();
+        if self.engine.may_slice(begun_us) {
+            self.engine.give_slice();
+            self.engine.sliced(begun_us, self.clock.now_us());
+            self.engine.node.observed.calls.interrupted();
+        }
+    }
+
+    fn sleep(&mut self) -> Sleep {
+        if self.engine.wants_slice() {
+            return Sleep::AtMost(Duration::ZERO);
+        }
         let wait_left = self.engine.next_wait_us().map(Duration::from_micros);
         if self.engine.shards.iter().any(|local| local.shard.wants_turn()) {
             return Sleep::AtMost(Duration::ZERO);

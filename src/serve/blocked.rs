@@ -108,6 +108,9 @@ impl Engine {
     /// Whether a connection may leave now; nothing waits for it then. An EXEC that runs piece by piece is finished first: it is all
     /// or nothing.
     pub fn lets_go(&mut self, socket: SocketId, state: &mut ClientState) -> bool {
+        if state.waiting.is_some() {
+            self.stop_asides_everywhere(socket);
+        }
         if state.exec.is_some() {
             state.session.closing = true;
             return false;

@@ -16,5 +16,7 @@ pub fn bound_shard(shard: &mut ShardConfig, config: &Config) {
     let warm = config.memory_bytes_max.map_or(WARM_BYTES_MAX, |all| WARM_BYTES_MAX.min(all / 8));
     shard.warm_bytes_max = bytes(warm / shards);
     shard.string_bytes_max = bytes(config.bulk_bytes_max);
+    shard.script_time_limit_ms = config.script.time_limit.map_or(0, |limit| limit.as_millis() as u64);
+    shard.script.pool_bytes_max = bytes(config.script.pool_bytes_max);
     shard.checkpoint_growth_percent = config.log.checkpoint_growth_percent;
 }

@@ -219,7 +219,7 @@ impl Engine {
             (keys, watched) = watched.into_iter().partition::<Vec<_>, _>(|&(other, _)| other == shard);
             let watches = keys.into_iter().map(|(_, key)| key).collect();
             let ticket = Ticket { core: self.core, socket: None, serial: 0, part: 0 };
-            let job = Job::new(shard, state.session.db, state.session.protocol, Work::Unwatch(watches));
+            let job = Job::new(shard, &state.session, Work::Unwatch(watches));
             self.give(ticket, job);
         }
     }

@@ -70,6 +70,8 @@ pub struct Engine {
     pub background: Vec<(usize, Chore)>,
     /// Jobs that wait for a cold range.
     pub(super) cold: Slab<(Ticket, usize, Job)>,
+    /// Requests that shards have set aside.
+    pub(super) asides: super::asides::Asides,
     /// SAVEs that wait for their checkpoints.
     pub(super) saves: Vec<Save>,
     /// CLIENT PAUSE.
@@ -119,6 +121,7 @@ impl Engine {
             populate: Vec::new(),
             background: Vec::new(),
             cold: Slab::new(),
+            asides: super::asides::Asides::default(),
             saves: Vec::new(),
             pause: None,
             blocked: Vec::new(),
@@ -252,7 +255,7 @@ impl Engine {
         let db = state.session.db;
         let mut reply = WireReply::new(out, state.session.protocol);
         let arguments = Arguments::with_owned(list, owned);
-        let request = Input::Request(Request { command, db, arguments, reply: &mut reply });
+        let request = Input::Request(Request { command, db, arguments, reply: &mut reply, context: None });
         self.step(place, request);
         match std::mem::take(&mut self.outputs.outcome) {
             Outcome::Done(gate) => {
@@ -262,11 +265,20 @@ impl Engine {
             Outcome::Cold(range) => {
                 out.truncate(before);
                 let work = Work::Calls(vec![OwnedCall::new(command, list, owned)]);
-                let job = Job::new(shard, db, state.session.protocol, work);
+                let job = Job::new(shard, &state.session, work);
                 let ticket = self.ticket(socket, state.wait(1, Finish::Reply), 0);
                 self.mark_waiting_replies(state);
                 self.park(ticket, place, job, range);
             }
+            Outcome::Aside(aside) => {
+                out.truncate(before);
+                let work = Work::Calls(vec![OwnedCall::new(command, list, owned)]);
+                let job = Job::new(shard, &state.session, work);
+                let ticket = self.ticket(socket, state.wait(1, Finish::Reply), 0);
+                self.mark_waiting_replies(state);
+                self.keep_aside(ticket, place, job, aside);
+            }
+            Outcome::Stopped(_) => panic!("only EXEC is stopped as a whole"),
             Outcome::NotServing | Outcome::None => self.replied(state, out, start, before, None),
         }
     }

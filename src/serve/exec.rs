@@ -88,7 +88,7 @@ impl Engine {
         let (items, session, lines, shown) = self.exec_items(socket, state, queue.commands);
         let shard = needs.shard.unwrap_or(ShardId(0));
         let work = Work::Exec { items, watches, hold: false };
-        let job = Job::new(shard, state.session.db, state.session.protocol, work);
+        let job = Job::new(shard, &state.session, work);
         let serial = state.wait(1, Finish::Exec(Box::new(session)));
         if let Some(waiting) = &mut state.waiting {
             waiting.shown = shown;
@@ -286,7 +286,7 @@ impl Engine {
         run.queue = queue;
         run.piece = items.len();
         let work = Work::Exec { items, watches, hold };
-        let job = Job::new(shard, state.session.db, state.session.protocol, work);
+        let job = Job::new(shard, &state.session, work);
         let serial = state.wait(1, Finish::Piece);
         if let Some(waiting) = &mut state.waiting {
             waiting.shown = Shown::whole(state.session.reply_mode.sends());
@@ -331,7 +331,7 @@ impl Engine {
     fn release(&mut self, socket: SocketId, state: &mut ClientState) {
         let Some(shard) = state.exec.as_ref().and_then(|run| run.shard) else { return };
         let serial = state.wait(1, Finish::ExecEnd);
-        let job = Job::new(shard, state.session.db, state.session.protocol, Work::Release);
+        let job = Job::new(shard, &state.session, Work::Release);
         self.give(self.ticket(socket, serial, 0), job);
     }
 

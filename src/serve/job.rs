@@ -1,9 +1,10 @@
 //! Work for a shard that cannot be done where the request's bytes are: it owns its arguments.
 
+use crate::observe::cut_arguments;
 use crate::serve::called::Ran;
 use bytes::Bytes;
-use ringkeep_shards::command::Command;
-use ringkeep_shards::ids::ShardId;
+use ringkeep_shards::command::{Command, Session};
+use ringkeep_shards::ids::{ClientId, ContextId, ShardId};
 use ringkeep_shards::lost::Fate;
 use ringkeep_shards::port::{ExecItem, Gate, WatchedKey};
 use ringkeep_shards::reply::Protocol;
@@ -71,6 +72,14 @@ pub struct Job {
     pub ran: Ran,
     /// What the replies so far wait for.
     pub gate: Gate,
+    /// Whose it is.
+    pub client: ClientId,
+    /// The context that the shard made of the call that comes next, or of EXEC, if it has set that aside.
+    pub context: Option<ContextId>,
+    /// How long that has had slices, in nanoseconds.
+    pub aside_ns: u64,
+    /// Whether it has been said that it is slow.
+    pub is_called_slow: bool,
     /// What became of replies that were lost while it waited.
     pub lost: Option<Fate>,
 }
@@ -81,18 +90,38 @@ impl Job {
         !matches!(&self.work, Work::Calls(calls) if calls.len() > 1)
     }
 
+    /// Whether it is an EXEC.
+    pub fn is_exec(&self) -> bool {
+        matches!(self.work, Work::Exec { .. })
+    }
+
+    /// Name and arguments of the call that comes next, cut short; EXEC's name.
+    pub fn shown_arguments(&self) -> Vec<Vec<u8>> {
+        match &self.work {
+            Work::Calls(calls) => {
+                let list: Vec<&[u8]> = calls[self.done].arguments.iter().map(|argument| &argument[..]).collect();
+                cut_arguments(&list)
+            }
+            _ => vec![b"EXEC".to_vec()],
+        }
+    }
+
     /// Work that nothing was done of yet.
-    pub fn new(shard: ShardId, db: u8, protocol: Protocol, work: Work) -> Self {
+    pub fn new(shard: ShardId, session: &Session, work: Work) -> Self {
         Job {
             shard,
-            db,
-            protocol,
+            db: session.db,
+            protocol: session.protocol,
             work,
             done: 0,
             scripts_sought: false,
             replies: Vec::new(),
             ran: Ran::default(),
             gate: Gate::OPEN,
+            client: session.id,
+            context: None,
+            aside_ns: 0,
+            is_called_slow: false,
             lost: None,
         }
     }

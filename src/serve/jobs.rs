@@ -9,9 +9,18 @@ use crate::serve::message::{Answer, Message, Ticket};
 use bytes::Bytes;
 use ringkeep_shards::command::Arguments;
 use ringkeep_shards::keyspace::ColdRange;
-use ringkeep_shards::port::{self, Input, Outcome, Request};
+use ringkeep_shards::port::{self, Aside, Input, Outcome, Request};
+use ringkeep_shards::reply::ReplySink;
 
 use crate::serve::engine::{Engine, FOR_CHECKPOINTS, FOR_ENTRIES};
+
+/// Why a job cannot go on now.
+pub(super) enum Pending {
+    /// A range must be brought in first.
+    Cold(ColdRange),
+    /// Its shard has set it aside.
+    Aside(Aside),
+}
 
 impl Engine {
     /// Gives a job to its shard, here or elsewhere.
@@ -55,7 +64,8 @@ impl Engine {
                     None => self.answer(ticket, place, answer, gate, job.is_one_run()),
                 }
             }
-            Err(range) => self.park(ticket, place, job, range),
+            Err(Pending::Cold(range)) => self.park(ticket, place, job, range),
+            Err(Pending::Aside(aside)) => self.keep_aside(ticket, place, job, aside),
         }
     }
 
@@ -63,8 +73,9 @@ impl Engine {
         &mut self,
         place: usize,
         job: &mut Job,
-    ) -> Result<Option<Vec<ringkeep_shards::port::WatchedKey>>, ColdRange> {
-        let Job { db, protocol, work, done, replies, gate, ran, .. } = job;
+    ) -> Result<Option<Vec<ringkeep_shards::port::WatchedKey>>, Pending> {
+        let begun_ns = self.node.observed.calls.elapsed_ns();
+        let Job { db, protocol, work, done, replies, gate, ran, context, aside_ns, .. } = job;
         match work {
             Work::Calls(calls) => {
                 let output_bytes_max = self.node.output_bytes_max();
@@ -86,14 +97,27 @@ impl Engine {
                     let before = replies.len();
                     let mut reply = WireReply::new(replies, *protocol);
                     let arguments = Arguments::with_owned(&list, &owned);
-                    let request = Request { command: call.command, db: *db, arguments, reply: &mut reply };
+                    let request = Request {
+                        command: call.command,
+                        db: *db,
+                        arguments,
+                        reply: &mut reply,
+                        context: context.take(),
+                    };
                     self.step(place, Input::Request(request));
                     match std::mem::take(&mut self.outputs.outcome) {
                         Outcome::Cold(range) => {
                             replies.truncate(before);
                             ran.each_ns = laps.end();
-                            return Err(range);
+                            return Err(Pending::Cold(range));
                         }
+                        Outcome::Aside(aside) => {
+                            replies.truncate(before);
+                            ran.each_ns = laps.end();
+                            *aside_ns += self.node.observed.calls.elapsed_ns().saturating_sub(begun_ns);
+                            return Err(Pending::Aside(aside));
+                        }
+                        Outcome::Stopped(_) => panic!("only EXEC is stopped as a whole"),
                         Outcome::Done(opens) => *gate = gate.and(opens),
                         Outcome::NotServing | Outcome::None => {}
                     }
@@ -101,17 +125,33 @@ impl Engine {
                     let was_slow = slow || replies.len() - before >= LARGE_REPLY_BYTES_MIN;
                     slow = calls.get(*done).is_some_and(|call| self.reads_clock_for(call.command));
                     laps.call(was_slow || slow);
+                    if *aside_ns > 0 {
+                        laps.add(std::mem::take(aside_ns));
+                    }
                 }
                 ran.each_ns = laps.end();
                 Ok(None)
             }
             Work::Exec { items, watches, .. } => {
-                replies.clear();
+                if context.is_none() {
+                    replies.clear();
+                }
                 let mut reply = WireReply::new(replies, *protocol);
-                let mut laps = self.node.observed.calls.laps(Vec::new());
-                self.step(place, Input::Exec { items, watches, reply: &mut reply, done: &mut || laps.call(true) });
+                let mut laps = self.node.observed.calls.laps(std::mem::take(&mut ran.each_ns));
+                let (done, context) = (&mut || laps.call(true), context.take());
+                self.step(place, Input::Exec { items, watches, reply: &mut reply, done, context });
                 match std::mem::take(&mut self.outputs.outcome) {
-                    Outcome::Cold(range) => return Err(range),
+                    Outcome::Cold(range) => return Err(Pending::Cold(range)),
+                    Outcome::Aside(aside) => {
+                        if !aside.restarts {
+                            ran.each_ns = laps.end();
+                        }
+                        return Err(Pending::Aside(aside));
+                    }
+                    Outcome::Stopped(text) => {
+                        replies.clear();
+                        WireReply::new(replies, *protocol).error(text);
+                    }
                     Outcome::Done(opens) => *gate = opens,
                     Outcome::NotServing | Outcome::None => {}
                 }

@@ -1,6 +1,7 @@
 //! Requests between connections and shards: where each one runs, what waits for what. No sockets, no files.
 
 mod answers;
+pub mod asides;
 mod blocked;
 pub mod bounds;
 pub mod called;

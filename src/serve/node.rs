@@ -7,6 +7,7 @@ use crate::observe::Observed;
 use crate::resp::WireReply;
 use crate::runtime::ring::SocketId;
 use crate::runtime::signals::StopRequest;
+use crate::runtime::slice_timer::SliceLength;
 use crate::serve::client::ClientState;
 use crate::serve::engine::Engine;
 use ringkeep_shards::command::Command;
@@ -24,6 +25,8 @@ pub struct NodeState {
     pub started_unix_ms: u64,
     /// Stops the process.
     pub stop: StopRequest,
+    /// How long the slices of scripts are.
+    pub slice_length: SliceLength,
     /// What this core has done.
     pub counters: CoreCounters,
     /// What this core keeps for SLOWLOG, LATENCY, CONFIG RESETSTAT.

@@ -67,7 +67,7 @@ impl Engine {
     /// Gives work to one shard, wherever it is, and waits for its reply.
     pub(super) fn wait_for(&mut self, socket: SocketId, state: &mut ClientState, shard: ShardId, work: Work) {
         let finish = if matches!(work, Work::Watch(_)) { Finish::Watch } else { Finish::Reply };
-        let job = Job::new(shard, state.session.db, state.session.protocol, work);
+        let job = Job::new(shard, &state.session, work);
         let ticket = self.ticket(socket, state.wait(1, finish), 0);
         self.mark_waiting_replies(state);
         self.give(ticket, job);
@@ -84,7 +84,7 @@ impl Engine {
         let serial = state.wait(parts.len(), finish);
         self.mark_waiting_replies(state);
         for (part, (shard, work)) in parts.into_iter().enumerate() {
-            let job = Job::new(shard, state.session.db, state.session.protocol, work);
+            let job = Job::new(shard, &state.session, work);
             self.give(self.ticket(socket, serial, part as u16), job);
         }
     }

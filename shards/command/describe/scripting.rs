@@ -54,9 +54,12 @@ pub(super) static DOCS: &[Doc] = &[
             .since("6.2.0")
             .optional()]),
     doc("script|help", "5.0.0", "O(1)", "Describe the subcommands of SCRIPT.").categories(category::SCRIPTING),
-    doc("script|kill", "2.6.0", "O(1)", "Stop the script that runs.")
+    doc("script|kill", "2.6.0", "O(1)", "Stop the scripts that run.")
         .categories(category::SCRIPTING)
         .tips(&["request_policy:all_shards", "response_policy:one_succeeded"]),
+    doc("script|list", "7.2.0", "O(N), N scripts that run", "List the scripts that run. Ringkeep's own.")
+        .categories(category::SCRIPTING)
+        .tips(&["request_policy:all_shards"]),
     doc("script|load", "2.6.0", "O(N), N bytes of script", "Make a script known and tell its SHA1.")
         .categories(category::SCRIPTING)
         .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])

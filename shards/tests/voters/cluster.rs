@@ -6,7 +6,7 @@ use crate::network::Network;
 use crate::reply::Text;
 use ringkeep_shards::command::{Arguments, Entropy, find};
 use ringkeep_shards::group::{ConfState, Message, MessageType};
-use ringkeep_shards::ids::{LogIndex, ShardId};
+use ringkeep_shards::ids::{ContextId, LogIndex, ShardId};
 use ringkeep_shards::keyspace::ColdRange;
 use ringkeep_shards::limits::{DATABASES_MAX, TAIL_BYTES_DEFAULT};
 use ringkeep_shards::log::{LogConfig, LogIdentity};
@@ -146,6 +146,7 @@ impl Cluster {
             checkpoint_growth_percent: u32::MAX,
             entropy: node << 32 | salt,
             script: ScriptLimits::default(),
+            script_time_limit_ms: 0,
             interrupt: Default::default(),
         };
         let open = OpenConfig {
@@ -264,11 +265,12 @@ impl Cluster {
     pub fn give_words(&mut self, node: u64, words: &[Vec<u8>]) -> Ticket {
         let list: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         let command = find(list[0]).unwrap_or_else(|| panic!("{} is no command", list[0].escape_ascii()));
+        let mut context = None;
         loop {
             let mut reply = Text::default();
-            let request = Request { command, db: 0, arguments: Arguments::new(&list), reply: &mut reply };
+            let request = Request { command, db: 0, arguments: Arguments::new(&list), reply: &mut reply, context };
             self.step(node, Input::Request(request));
-            if let Some(ticket) = self.outcome(node, reply) {
+            if let Some(ticket) = self.outcome(node, reply, &mut context) {
                 return ticket;
             }
         }
@@ -286,17 +288,18 @@ impl Cluster {
             }
         };
         let items: Vec<ExecItem> = lines.iter().map(item).collect();
+        let mut context = None;
         loop {
             let mut reply = Text::default();
-            self.step(node, Input::Exec { items: &items, watches, reply: &mut reply, done: &mut || {} });
-            if let Some(ticket) = self.outcome(node, reply) {
+            self.step(node, Input::Exec { items: &items, watches, reply: &mut reply, done: &mut || {}, context });
+            if let Some(ticket) = self.outcome(node, reply, &mut context) {
                 return ticket;
             }
         }
     }
 
     /// The ticket of what just ran; none if it must run again, with what was cold brought in.
-    fn outcome(&mut self, node: u64, reply: Text) -> Option<Ticket> {
+    fn outcome(&mut self, node: u64, reply: Text, context: &mut Option<ContextId>) -> Option<Ticket> {
         let ticket = Ticket(self.answers.len());
         let member = &mut self.nodes[node as usize - 1];
         match std::mem::take(&mut member.outputs.outcome) {
@@ -313,6 +316,14 @@ impl Cluster {
                 assert!(reply.finish().starts_with("-CLUSTERDOWN "), "the client must know that nothing was done");
                 self.answers.push(Answer::NotServing);
             }
+            Outcome::Aside(aside) => {
+                if let Some(range) = aside.cold {
+                    member.disk.bring_in(range);
+                }
+                *context = Some(aside.context);
+                return None;
+            }
+            Outcome::Stopped(text) => panic!("nobody stops anything here: {text}"),
             Outcome::None => panic!("a request has an outcome"),
         }
         Some(ticket)

@@ -28,6 +28,7 @@ pub(super) struct Stopping {
 impl Reactor {
     /// Begins to stop, if that has not begun.
     pub(super) fn begin_stop(&mut self) {
+        self.engine.stop_all_asides();
         if self.stopping.is_some() {
             return;
         }

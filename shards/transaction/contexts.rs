@@ -1,0 +1,383 @@
+//! Requests that a shard has set aside, and who of them goes on when.
+//!
+//! ```text
+//!            fast run outlives its slice            validated, committed
+//! request ──────────────────────────────► Ready ◄──────────┐    ▲
+//!    │ its keys are a longer one's         │  slice, slice ─┘    │
+//!    ├──────────────────► Keys ────────────┤                     │
+//!    │ every VM is held   Vm   ────────────┤  changed: again ────┘
+//!    │ a key is locked    Unlocking ───────┤  (waits for Keys; after some reruns for Locks)
+//!    └ a value is cold    Cold ────────────┘
+//! ```
+//!
+//! Each key that a context declares has a queue. A script that is known to be long, and one that runs again, waits until it is at the
+//! head of the queues of all its keys; all are joined at once, so that no two wait for each other. A short script never queues.
+//! One context at a time may hold locks: it has run in vain too often. While it runs, writes to its keys wait.
+
+use crate::ids::{Batch, ContextId, Term};
+use crate::keyspace::{KeyHash, Reads, View};
+use crate::limits::{CONTEXT_RERUNS_BEFORE_KEY_LOCKS, CONTEXT_RERUNS_BEFORE_SHARD_LOCK};
+use crate::script::{RunId, ScriptDigest};
+use crate::transaction::script::ScriptState;
+use hashbrown::{HashTable, hash_table};
+use std::collections::{BTreeMap, VecDeque};
+
+/// What a context waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Waits {
+    /// Its turn.
+    Turn,
+    /// To be the first that wants its keys.
+    Keys,
+    /// A VM.
+    Vm,
+    /// Its locks.
+    Locks,
+    /// The end of another one's locks.
+    Unlocking,
+    /// A range of the log, which the shell brings in.
+    Cold,
+}
+
+/// Why a context is taken down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StopReason {
+    /// With this error as its reply; nothing else of it runs.
+    Killed(&'static str),
+    /// Nobody waits for it any more.
+    Gone,
+}
+
+/// What a context has been through so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ContextInfo {
+    /// The script that it runs, if it runs one.
+    pub script: Option<ScriptDigest>,
+    /// When it began, by the monotonic clock, in microseconds.
+    pub began_us: u64,
+    /// Slices it has had, over all of its runs.
+    pub slices: u64,
+    /// Runs in vain.
+    pub reruns: u32,
+    /// Commands called, over all of its runs.
+    pub calls: u64,
+}
+
+/// A request that was set aside.
+pub(crate) struct Context {
+    /// What was done of it so far; nothing before it began and after a run in vain.
+    pub(crate) view: Option<Box<View>>,
+    /// The script that is set aside in its VM.
+    pub(crate) run: Option<RunId>,
+    /// Bytes of effects in its view when that script began: an error of a script in EXEC takes back no more.
+    pub(crate) run_mark: usize,
+    /// EXEC: the next command.
+    pub(crate) next: usize,
+    /// Its time, in Unix milliseconds.
+    pub(crate) now_ms: u64,
+    /// The term of its run.
+    pub(crate) term: Option<Term>,
+    /// What it depends on besides what it writes.
+    pub(crate) gate: Batch,
+    /// The keys that it declared.
+    pub(crate) keys: Vec<KeyHash>,
+    /// What its runs in vain touched.
+    pub(crate) touched: Reads,
+    pub(crate) stop: Option<StopReason>,
+    pub(crate) state: ScriptState,
+    pub(crate) is_exec: bool,
+    /// Its run began with this slice.
+    pub(crate) is_fresh: bool,
+    /// EXEC: the replies that the shell has of it are void.
+    pub(crate) has_restarted: bool,
+    pub(crate) info: ContextInfo,
+    waits: Waits,
+    /// A plain command, which takes no slice.
+    is_plain: bool,
+    is_queued: bool,
+}
+
+impl Context {
+    fn new(keys: Vec<KeyHash>, is_plain: bool) -> Self {
+        Context {
+            view: None,
+            run: None,
+            run_mark: 0,
+            next: 0,
+            now_ms: 0,
+            term: None,
+            gate: Batch(0),
+            keys,
+            touched: Reads::default(),
+            stop: None,
+            state: ScriptState::default(),
+            is_exec: false,
+            is_fresh: false,
+            has_restarted: false,
+            info: ContextInfo::default(),
+            waits: Waits::Turn,
+            is_plain,
+            is_queued: false,
+        }
+    }
+}
+
+/// What the context that holds locks has locked.
+enum Locked {
+    Keys(HashTable<KeyHash>),
+    Shard,
+}
+
+/// The requests that a shard has set aside.
+#[derive(Default)]
+pub(crate) struct Contexts {
+    list: BTreeMap<ContextId, Context>,
+    last: u64,
+    /// Those whose turn it is, in order; some may have gone.
+    ready: VecDeque<ContextId>,
+    queues: BTreeMap<KeyHash, VecDeque<ContextId>>,
+    locks: Option<(ContextId, Locked)>,
+    lockers: VecDeque<ContextId>,
+    for_vm: VecDeque<ContextId>,
+    unlocking: VecDeque<ContextId>,
+}
+
+impl Contexts {
+    /// Whether there are none.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Adds a script or an EXEC with these keys; it is in their queues now, and its turn comes next.
+    pub(crate) fn add(&mut self, keys: Vec<KeyHash>, waits: Waits) -> ContextId {
+        self.insert(Context::new(keys, false), waits)
+    }
+
+    /// Adds a plain command that waits for locks to end.
+    pub(crate) fn add_plain(&mut self) -> ContextId {
+        self.insert(Context::new(Vec::new(), true), Waits::Unlocking)
+    }
+
+    fn insert(&mut self, mut context: Context, waits: Waits) -> ContextId {
+        self.last += 1;
+        let id = ContextId(self.last);
+        context.keys.sort_unstable();
+        context.keys.dedup();
+        for &key in &context.keys {
+            self.queues.entry(key).or_default().push_back(id);
+        }
+        self.list.insert(id, context);
+        self.wait(id, waits);
+        id
+    }
+
+    /// Takes a context out to work with it; [`Contexts::put_back`] or [`Contexts::ended`] follows.
+    pub(crate) fn take(&mut self, id: ContextId) -> Option<Context> {
+        self.list.remove(&id)
+    }
+
+    /// The context goes on later.
+    pub(crate) fn put_back(&mut self, id: ContextId, context: Context, waits: Waits) {
+        self.list.insert(id, context);
+        self.wait(id, waits);
+    }
+
+    /// Lets a context wait for something, or for its turn if that is there already.
+    pub(crate) fn wait(&mut self, id: ContextId, waits: Waits) {
+        let is_stopped = self.list.get(&id).is_some_and(|context| context.stop.is_some());
+        let waits = match waits {
+            _ if is_stopped => Waits::Turn,
+            Waits::Keys if self.is_first(id) => Waits::Turn,
+            Waits::Unlocking if self.locks.is_none() => Waits::Turn,
+            waits => waits,
+        };
+        let Some(context) = self.list.get_mut(&id) else { return };
+        context.waits = waits;
+        match waits {
+            Waits::Turn => {
+                if !context.is_queued {
+                    context.is_queued = true;
+                    self.ready.push_back(id);
+                }
+            }
+            Waits::Vm => self.for_vm.push_back(id),
+            Waits::Locks => {
+                self.lockers.push_back(id);
+                self.give_locks();
+            }
+            Waits::Unlocking => self.unlocking.push_back(id),
+            Waits::Keys | Waits::Cold => {}
+        }
+    }
+
+    /// The context has ended: who waited for it goes on. `freed_vm` says that it held a VM.
+    pub(crate) fn ended(&mut self, id: ContextId, keys: &[KeyHash], freed_vm: bool) {
+        for key in keys {
+            let Some(queue) = self.queues.get_mut(key) else { continue };
+            queue.retain(|&other| other != id);
+            match queue.front().copied() {
+                None => {
+                    self.queues.remove(key);
+                }
+                Some(first) => self.look_again(first),
+            }
+        }
+        self.unlock(id);
+        if freed_vm {
+            self.vm_freed();
+        }
+    }
+
+    /// A VM is free: the next one that waits for one may have it.
+    pub(crate) fn vm_freed(&mut self) {
+        while let Some(id) = self.for_vm.pop_front() {
+            if self.list.get(&id).is_some_and(|context| context.waits == Waits::Vm) {
+                return self.wait(id, Waits::Turn);
+            }
+        }
+    }
+
+    fn look_again(&mut self, id: ContextId) {
+        if self.list.get(&id).is_some_and(|context| context.waits == Waits::Keys) {
+            self.wait(id, Waits::Keys);
+        }
+    }
+
+    /// Whether it is at the head of the queues of all its keys.
+    fn is_first(&self, id: ContextId) -> bool {
+        let Some(context) = self.list.get(&id) else { return false };
+        context.keys.iter().all(|key| self.queues.get(key).is_none_or(|queue| queue.front() == Some(&id)))
+    }
+
+    /// Whether some context wants one of these keys.
+    pub(crate) fn overlaps(&self, keys: &[KeyHash]) -> bool {
+        !self.queues.is_empty() && keys.iter().any(|key| self.queues.contains_key(key))
+    }
+
+    /// What a context that ran in vain waits for before it runs again.
+    pub(crate) fn after_run_in_vain(context: &Context) -> Waits {
+        if context.info.reruns > CONTEXT_RERUNS_BEFORE_KEY_LOCKS { Waits::Locks } else { Waits::Keys }
+    }
+
+    // Locks.
+
+    /// Whether any lock is held.
+    #[inline]
+    pub(crate) fn has_locks(&self) -> bool {
+        self.locks.is_some()
+    }
+
+    /// Whether a write to these keys must wait for somebody else's locks. A write to no key in particular waits for all.
+    pub(crate) fn keeps_out(
+        &self,
+        who: Option<ContextId>,
+        mut keys: impl Iterator<Item = KeyHash>,
+        every: bool,
+    ) -> bool {
+        match &self.locks {
+            None => false,
+            Some((holder, _)) if Some(*holder) == who => false,
+            Some((_, Locked::Shard)) => true,
+            Some((_, Locked::Keys(locked))) => {
+                every || keys.any(|key| locked.find(key.0, |&other| other == key).is_some())
+            }
+        }
+    }
+
+    fn give_locks(&mut self) {
+        while self.locks.is_none()
+            && let Some(id) = self.lockers.pop_front()
+        {
+            let Some(context) = self.list.get(&id).filter(|context| context.waits == Waits::Locks) else { continue };
+            let whole = context.info.reruns > CONTEXT_RERUNS_BEFORE_SHARD_LOCK || context.touched.has_databases();
+            let locked = if whole {
+                Locked::Shard
+            } else {
+                let mut table = HashTable::new();
+                for &key in context.touched.keys() {
+                    if let hash_table::Entry::Vacant(place) =
+                        table.entry(key.0, |&other: &KeyHash| other == key, |other: &KeyHash| other.0)
+                    {
+                        place.insert(key);
+                    }
+                }
+                Locked::Keys(table)
+            };
+            self.locks = Some((id, locked));
+            self.wait(id, Waits::Turn);
+        }
+    }
+
+    /// Gives up what the context has locked, if it has.
+    fn unlock(&mut self, id: ContextId) {
+        if self.locks.as_ref().is_none_or(|(holder, _)| *holder != id) {
+            return;
+        }
+        self.locks = None;
+        for waiting in std::mem::take(&mut self.unlocking) {
+            if self.list.get(&waiting).is_some_and(|context| context.waits == Waits::Unlocking) {
+                self.wait(waiting, Waits::Turn);
+            }
+        }
+        self.give_locks();
+    }
+
+    // Turns.
+
+    /// Whose turn it is, and whether that takes a slice.
+    pub(crate) fn next(&mut self) -> Option<(ContextId, bool)> {
+        while let Some(&id) = self.ready.front() {
+            match self.list.get(&id).filter(|context| context.waits == Waits::Turn) {
+                Some(context) => return Some((id, !context.is_plain && context.stop.is_none())),
+                None => {
+                    self.ready.pop_front();
+                    if let Some(context) = self.list.get_mut(&id) {
+                        context.is_queued = false;
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// The one whose turn it is has it now.
+    pub(crate) fn begin_turn(&mut self, id: ContextId) {
+        if self.ready.front() == Some(&id) {
+            self.ready.pop_front();
+        } else {
+            self.ready.retain(|&other| other != id);
+        }
+        if let Some(context) = self.list.get_mut(&id) {
+            context.is_queued = false;
+        }
+    }
+
+    /// Takes a context down at its next turn, which comes at once. Whether it was there.
+    pub(crate) fn stop(&mut self, id: ContextId, reason: StopReason) -> bool {
+        let Some(context) = self.list.get_mut(&id) else { return false };
+        context.stop = Some(reason);
+        self.begin_turn(id);
+        if let Some(context) = self.list.get_mut(&id) {
+            context.waits = Waits::Turn;
+            context.is_queued = true;
+        }
+        self.ready.push_front(id);
+        true
+    }
+
+    /// What a context has been through.
+    pub(crate) fn info(&self, id: ContextId) -> Option<&ContextInfo> {
+        self.list.get(&id).map(|context| &context.info)
+    }
+
+    /// Every context, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (ContextId, &mut Context)> {
+        self.list.iter_mut().map(|(&id, context)| (id, context))
+    }
+}
