@@ -318,6 +318,7 @@ fn the_rest_of_the_interface_answers() {
             "$91\r\n[string \"return nosuch\"]:1: Script attempted to access nonexistent global variable 'nosuch'\r\n",
         ),
         ("return select('#', pcall(error, nil))", ":2\r\n"),
+        ("return select('#', pcall(function() end))", ":1\r\n"),
         (
             "return {xpcall(function() error('x') end, function(e) return 'H:'..e end)}",
             "*2\r\n$-1\r\n$18\r\nH:user_script:1: x\r\n",
