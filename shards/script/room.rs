@@ -1,6 +1,7 @@
 //! What a VM's Rust frames share: the memory's count, the host of the run under way, how that run is ending.
 
 use super::host::ScriptHost;
+use super::libraries::JsonOptions;
 use super::lua::{lua_State, lua_getallocf};
 use super::memory::Memory;
 use super::random::Random;
@@ -32,6 +33,8 @@ pub(super) struct Room {
     /// The thread that scripts start in: it counts as the main one, which cannot yield.
     pub(super) script_thread: Cell<*mut lua_State>,
     pub(super) random: Cell<Random>,
+    /// The options of the global `cjson`.
+    pub(super) json_options: Cell<JsonOptions>,
 }
 
 impl Room {
@@ -44,6 +47,7 @@ impl Room {
             ending: Cell::new(Ending::Open),
             script_thread: Cell::new(std::ptr::null_mut()),
             random: Cell::new(Random::default()),
+            json_options: Cell::new(JsonOptions::default()),
         }
     }
 

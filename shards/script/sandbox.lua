@@ -115,6 +115,9 @@ contents.bit = lock(choose(bit, [[arshift band bnot bor bswap bxor lshift rol ro
 contents.coroutine = lock(coroutine_library)
 contents.os = lock({ clock = os.clock })
 contents.redis = lock(redis)
+contents.cjson = lock(libraries.cjson)
+contents.cmsgpack = lock(libraries.cmsgpack)
+contents.struct = lock(libraries.struct)
 
 setmetatable(contents, { __index = missing })
 local globals = lock(contents)

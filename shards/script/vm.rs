@@ -4,7 +4,7 @@ use super::api;
 use super::convert::write_value;
 use super::failure;
 use super::host::ScriptHost;
-use super::libraries::LIBRARIES;
+use super::libraries::{self, LIBRARIES};
 use super::lua::*;
 use super::memory::{Memory, allocate};
 use super::room::{Ending, Room};
@@ -150,6 +150,7 @@ impl Vm {
         let random_before = self.room().random.get();
         self.room().protocol.set(Protocol::Resp2);
         self.room().ending.set(Ending::Open);
+        libraries::reset(self.room());
         // SAFETY: outside of `lua_resume`, which is protected, the limit is lifted.
         let status = unsafe {
             {
@@ -281,6 +282,14 @@ unsafe extern "C-unwind" fn build(l: *mut lua_State) -> c_int {
                 lua_setfield(l, -2, name.as_ptr());
             }
             lua_setfield(l, -2, library.as_ptr());
+        }
+        for (library, constants) in libraries::CONSTANTS {
+            lua_getfield_(l, -1, library.as_ptr());
+            for (name, constant) in constants {
+                constant.push(l);
+                lua_setfield(l, -2, name.as_ptr());
+            }
+            lua_pop(l, 1);
         }
         lua_call(l, 9, 2);
         lua_setfield(l, LUA_REGISTRYINDEX, slots::CONTENTS_NAME.as_ptr());
