@@ -9,6 +9,10 @@ mod cmsgpack;
 mod growth;
 #[cfg(test)]
 mod library_tests;
+#[cfg(test)]
+mod oracle_scripts;
+#[cfg(test)]
+mod oracle_tests;
 mod output;
 mod strings;
 mod structs;
