@@ -133,7 +133,8 @@ impl Machine {
         let command = find(list[0]).expect("a command");
         loop {
             let mut reply = Recorder::new(Protocol::Resp2);
-            let request = Request { command, db: 0, arguments: Arguments::new(&list), reply: &mut reply, context: None };
+            let request =
+                Request { command, db: 0, arguments: Arguments::new(&list), reply: &mut reply, context: None };
             match self.step(Input::Request(request)) {
                 Outcome::Done(_) => {
                     self.step(Input::EndOfTick);

@@ -196,7 +196,7 @@ fn one_line(text: &[u8]) -> Vec<u8> {
 }
 
 /// A double as C's cast makes it an integer on this processor: what does not fit becomes the smallest one.
-fn truncated(value: f64) -> i64 {
+pub(super) fn truncated(value: f64) -> i64 {
     const BOUND: f64 = 9_223_372_036_854_775_808.0;
     if (-BOUND..BOUND).contains(&value) { value as i64 } else { i64::MIN }
 }

@@ -191,14 +191,15 @@ fn luajit_differs_where_it_is_known_to() {
     }
 }
 
-struct Redis {
+/// A Redis of our own.
+pub(super) struct Redis {
     child: Child,
     stream: BufReader<TcpStream>,
 }
 
 impl Redis {
     /// Starts one on a free port; `None` if none is installed.
-    fn start() -> Option<Self> {
+    pub(super) fn start() -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = Command::new("redis-server");
         command.args(["--port", &port.to_string(), "--save", "", "--appendonly", "no", "--dir"]);
@@ -215,7 +216,7 @@ impl Redis {
         panic!("redis-server does not answer");
     }
 
-    fn command(&mut self, arguments: &[&str]) -> Vec<u8> {
+    pub(super) fn command(&mut self, arguments: &[&str]) -> Vec<u8> {
         let mut request = format!("*{}\r\n", arguments.len()).into_bytes();
         for argument in arguments {
             request.extend_from_slice(format!("${}\r\n{argument}\r\n", argument.len()).as_bytes());

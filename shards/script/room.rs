@@ -3,6 +3,7 @@
 use super::fiber::Exit;
 use super::host::ScriptHost;
 use super::interrupt::Interrupt;
+use super::libraries::JsonOptions;
 use super::lua::{lua_State, lua_getallocf};
 use super::memory::Memory;
 use super::random::Random;
@@ -36,6 +37,8 @@ pub(super) struct Room {
     /// The thread that scripts start in: it counts as the main one, which cannot yield.
     pub(super) script_thread: Cell<*mut lua_State>,
     pub(super) random: Cell<Random>,
+    /// The options of the global `cjson`.
+    pub(super) json_options: Cell<JsonOptions>,
     /// Whose slices its runs take part in.
     pub(super) slicer: Interrupt,
     /// What the end of a slice means to the run under way.
@@ -66,7 +69,15 @@ impl Room {
             slicer,
             at_slice_end: Cell::new(AtSliceEnd::Aside),
             exit: Cell::new(std::ptr::null()),
+            json_options: Cell::new(JsonOptions::default()),
         }
+    }
+
+    /// One that belongs to no VM.
+    #[cfg(test)]
+    pub(super) fn alone(limit_bytes: usize) -> Self {
+        let pool = std::rc::Rc::new(super::memory::PoolMemory::new(usize::MAX));
+        Room::new(Memory::new(limit_bytes, pool), Interrupt::default())
     }
 
     /// Lends the host to the run that follows, until the guard is dropped.

@@ -64,3 +64,19 @@ pub(super) unsafe fn not_a_number(l: *mut lua_State, index: c_int, function: &st
         raise_at(l, 1, text.as_bytes())
     }
 }
+
+/// The error of an argument: who was called comes from the code that called, a method's object is no argument.
+pub(super) unsafe fn bad_argument(l: *mut lua_State, number: c_int, text: &[u8]) -> Then {
+    // SAFETY: as in `raise`; a `lua_Debug` of zeros is one, and Lua fills in two texts that live as long as their functions.
+    unsafe {
+        let mut debug: lua_Debug = std::mem::zeroed();
+        let known = lua_getstack(l, 0, &mut debug) != 0 && lua_getinfo(l, c"n".as_ptr(), &mut debug) != 0;
+        let name = if known && !debug.name.is_null() { CStr::from_ptr(debug.name).to_bytes() } else { b"?" };
+        let is_method = known && !debug.namewhat.is_null() && CStr::from_ptr(debug.namewhat) == c"method";
+        let text = match number - c_int::from(is_method) {
+            0 if is_method => [b"calling '", name, b"' on bad self (", text, b")"].concat(),
+            number => [b"bad argument #", number.to_string().as_bytes(), b" to '", name, b"' (", text, b")"].concat(),
+        };
+        raise_at(l, 1, &text)
+    }
+}

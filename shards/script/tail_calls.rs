@@ -62,7 +62,7 @@ fn contains(text: &[u8], word: &[u8]) -> bool {
 
 /// The libraries whose names are relied on here.
 fn is_library(word: &[u8]) -> bool {
-    matches!(word, b"redis" | b"server" | b"string" | b"table" | b"math" | b"bit" | b"cjson")
+    matches!(word, b"redis" | b"server" | b"string" | b"table" | b"math" | b"bit" | b"cjson" | b"cmsgpack" | b"struct")
 }
 
 /// Is `LIBRARY.NAME` here, with a function that can raise and has at most one result?
@@ -74,6 +74,9 @@ fn is_raising<'a>(index: usize, text: &impl Fn(usize) -> &'a [u8]) -> bool {
         (b"string", name) => !matches!(name, b"byte" | b"find" | b"gsub" | b"match"),
         (b"math", name) => !matches!(name, b"modf" | b"frexp"),
         (b"table", name) => matches!(name, b"concat" | b"insert" | b"sort" | b"remove"),
+        (b"cjson", name) => name != b"encode_sparse_array",
+        (b"cmsgpack", name) => name == b"pack",
+        (b"struct", name) => matches!(name, b"pack" | b"size"),
         _ => true,
     }
 }
@@ -214,6 +217,12 @@ mod tests {
             ),
             ("return string.rep()", "return (string.rep())"),
             ("return string.find('a', 'a')", "return string.find('a', 'a')"),
+            ("return cjson.encode(1)", "return (cjson.encode(1))"),
+            ("return cjson.encode_sparse_array()", "return cjson.encode_sparse_array()"),
+            ("return cmsgpack.pack(1)", "return (cmsgpack.pack(1))"),
+            ("return cmsgpack.unpack('')", "return cmsgpack.unpack('')"),
+            ("return struct.pack('b', 1)", "return (struct.pack('b', 1))"),
+            ("return struct.unpack('b', 'x')", "return struct.unpack('b', 'x')"),
             ("return redis.call('a').ok", "return redis.call('a').ok"),
             ("return redis.call('a') + 1", "return redis.call('a') + 1"),
             ("return redis.call('a'), 2", "return redis.call('a'), 2"),

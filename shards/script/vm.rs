@@ -6,7 +6,7 @@ use super::failure;
 use super::fiber::{Fiber, Left};
 use super::host::ScriptHost;
 use super::interrupt::Interrupt;
-use super::libraries::LIBRARIES;
+use super::libraries::{self, LIBRARIES};
 use super::lua::*;
 use super::memory::{Memory, allocate};
 use super::random::Random;
@@ -184,6 +184,7 @@ impl Vm {
         self.run = Run { digest: *digest, random: self.room().random.get(), is_aside: false };
         self.room().protocol.set(Protocol::Resp2);
         self.room().ending.set(Ending::Open);
+        libraries::reset(self.room());
         self.room().at_slice_end.set(AtSliceEnd::Aside);
         // SAFETY: the limit is lifted.
         unsafe {
@@ -390,6 +391,14 @@ unsafe extern "C-unwind" fn build(l: *mut lua_State) -> c_int {
                 lua_setfield(l, -2, name.as_ptr());
             }
             lua_setfield(l, -2, library.as_ptr());
+        }
+        for (library, constants) in libraries::CONSTANTS {
+            lua_getfield_(l, -1, library.as_ptr());
+            for (name, constant) in constants {
+                constant.push(l);
+                lua_setfield(l, -2, name.as_ptr());
+            }
+            lua_pop(l, 1);
         }
         lua_call(l, 10, 2);
         lua_setfield(l, LUA_REGISTRYINDEX, slots::CONTENTS_NAME.as_ptr());

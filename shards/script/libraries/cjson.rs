@@ -1,6 +1,0 @@
-//! JSON.
-
-use super::Function;
-
-/// What scripts see of it.
-pub(super) const FUNCTIONS: [Function; 0] = [];
