@@ -191,7 +191,8 @@ mod tests {
     }
 
     /// What 7.2 has and 7.0 does not.
-    const SINCE_7_2: [&str; 4] = [
+    const SINCE_7_2: [&str; 5] = [
+        "evicted_scripts",
         "total_blocking_keys",
         "total_blocking_keys_on_nokey",
         "client_query_buffer_limit_disconnections",
