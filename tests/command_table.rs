@@ -189,7 +189,7 @@ fn command_info_says_what_redis_says() {
         let theirs = redis.ask(&["COMMAND", "INFO", command.name]);
         let (ours, theirs) = (&ours.elements()[0], &theirs.elements()[0]);
         if *theirs == Tree::Value("null".into()) {
-            assert!(!same_version, "{} is no command of Redis", command.name);
+            assert!(!same_version || OWN.contains(&command.name), "{} is no command of Redis", command.name);
             continue;
         }
         for (field, what) in
@@ -197,6 +197,9 @@ fn command_info_says_what_redis_says() {
                 .into_iter()
                 .enumerate()
         {
+            if EXTENDED.contains(&(command.name, what)) {
+                continue;
+            }
             if same_version || (what != "tips" && !NEWER.contains(&(command.name, what))) {
                 assert_eq!(ours.elements()[field], theirs.elements()[field], "{what} of {}", command.name);
             }
@@ -205,6 +208,12 @@ fn command_info_says_what_redis_says() {
     }
     assert!(compared >= 40, "{compared}");
 }
+
+/// Commands of our own.
+const OWN: &[&str] = &["script|list"];
+
+/// Commands that take more here than in Redis.
+const EXTENDED: &[(&str, &str)] = &[("script|kill", "arity")];
 
 /// What Redis 7.2 says otherwise than 7.0.
 const NEWER: &[(&str, &str)] = &[("command|getkeys", "arity"), ("command|getkeysandflags", "arity")];

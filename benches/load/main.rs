@@ -20,6 +20,7 @@ mod report;
 mod requests;
 mod restart;
 mod scanner;
+mod scripts;
 mod servers;
 mod shards;
 mod tail_latency;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let rows: Vec<Row> = [
         throughput::rows(),
+        scripts::rows(),
         shards::rows(),
         large_value::rows(),
         memory::rows(),

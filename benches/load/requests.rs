@@ -95,6 +95,16 @@ impl RequestPool {
         pool
     }
 
+    /// One request, again and again.
+    pub fn same(list: &[&str], expected: Expected) -> RequestPool {
+        let mut pool = RequestPool { bytes: Vec::new(), starts: vec![0], expected };
+        for _ in 0..64 {
+            encode(&mut pool.bytes, list);
+            pool.starts.push(pool.bytes.len());
+        }
+        pool
+    }
+
     fn push_with_keys(&mut self, head: &[&str], keys: &[String]) {
         let arguments: Vec<&str> = head.iter().copied().chain(keys.iter().map(String::as_str)).collect();
         encode(&mut self.bytes, &arguments);
