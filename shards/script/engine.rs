@@ -3,6 +3,7 @@
 use super::host::ScriptHost;
 use super::interrupt::Interrupt;
 use super::pool::{Pool, PoolLimits, VmId};
+use super::random::Random;
 use super::source::{ScriptDigest, ScriptFlags, parse_shebang};
 use super::tail_calls::keep_lines;
 use super::vm::{Chunk, CompileError, RunEnd};
@@ -101,6 +102,8 @@ pub struct ScriptEngine {
     evicted: u64,
     source_bytes: usize,
     runs: u64,
+    /// Where the scripts' random numbers are, whichever VM they run in.
+    random: Random,
 }
 
 impl ScriptEngine {
@@ -123,6 +126,7 @@ impl ScriptEngine {
             evicted: 0,
             source_bytes: 0,
             runs: 0,
+            random: Random::default(),
         })
     }
 
@@ -271,7 +275,9 @@ impl ScriptEngine {
                 }
             },
         };
+        self.pool.vm(vm).set_random(self.random);
         let end = self.pool.vm(vm).run(chunk, &digest, keys, arguments, host, reply);
+        self.random = self.pool.vm(vm).random();
         match end {
             RunEnd::Done => ScriptEnd::Done,
             RunEnd::Abandoned => ScriptEnd::Abandoned,

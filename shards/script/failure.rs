@@ -40,10 +40,13 @@ pub(super) unsafe fn describe(thread: *mut lua_State, status: c_int, digest: &Sc
     }
 }
 
+/// How far up a function of a script is looked for.
+const LEVELS_MAX: c_int = 4;
+
 /// Source and line of the function that raised; if that is no Lua function, of its caller.
 unsafe fn place(thread: *mut lua_State, message: &[u8]) -> Option<(String, c_int)> {
     let mut found = None;
-    for level in 0..2 {
+    for level in 0..LEVELS_MAX {
         // SAFETY: a `lua_Debug` of zeros is one; Lua fills it in. Its texts live as long as the functions on the stack.
         unsafe {
             let mut debug: lua_Debug = std::mem::zeroed();
@@ -53,7 +56,8 @@ unsafe fn place(thread: *mut lua_State, message: &[u8]) -> Option<(String, c_int
             let name = CStr::from_ptr(debug.short_src.as_ptr()).to_string_lossy();
             let line = if debug.currentline > 0 { debug.currentline } else { line_of(message, &name).unwrap_or(-1) };
             found = Some((CStr::from_ptr(debug.source).to_string_lossy().into_owned(), line));
-            if CStr::from_ptr(debug.what) != c"C" {
+            // Functions of the sandbox are no script's.
+            if CStr::from_ptr(debug.what) != c"C" && CStr::from_ptr(debug.source) != c"=sandbox" {
                 break;
             }
         }

@@ -214,6 +214,16 @@ impl Vm {
         end
     }
 
+    /// Where the random numbers of its next run begin.
+    pub(super) fn set_random(&self, random: Random) {
+        self.room().random.set(random);
+    }
+
+    /// Where they are.
+    pub(super) fn random(&self) -> Random {
+        self.room().random.get()
+    }
+
     /// Whether a run of it is set aside.
     pub(super) fn is_aside(&self) -> bool {
         self.run.is_aside

@@ -631,13 +631,13 @@ impl Shard {
         let run = context.run.take().map(|run| (run, context.run_mark));
         let from = ExecFrom { next: context.next, run, begins: context.is_fresh };
         let end = run_exec(self, items, from, &mut context.state, reply, done, segments);
-        self.name_script(context);
         match end {
             ExecEnd::Done => Sliced::Done,
             ExecEnd::Cold(range) => Sliced::Again(Waits::Cold, Some(range)),
             ExecEnd::Crowded => Sliced::Again(Waits::Vm, None),
             ExecEnd::Aside { next, run, undo_bytes, halt } => {
                 (context.next, context.run) = (next, run);
+                self.name_script(context);
                 if let Some(mark) = undo_bytes {
                     context.run_mark = mark.in_view();
                 }

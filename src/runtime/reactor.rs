@@ -244,8 +244,11 @@ impl Reactor {
             }
             Completion::ReceiveEnded { socket, .. } => {
                 if let Some(connection) = self.connections.get_mut(socket) {
-                    // What was asked before the end is answered; half a request is nothing.
+                    // What was asked before the end is answered, but for what takes long: nobody may be there any more.
                     connection.client.state.ended = true;
+                    if connection.client.state.waiting.is_some() {
+                        self.engine.stop_asides_everywhere(socket);
+                    }
                     self.moves.call_off(socket);
                     self.resume(socket);
                 }

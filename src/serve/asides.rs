@@ -3,6 +3,7 @@
 //! The shard says whose turn it is; here is the job that is given again then. Turns that take a slice are spaced so that others are
 //! served as long between two slices as a slice took, or until nobody asks for anything.
 
+use crate::log_line;
 use crate::serve::engine::Engine;
 use crate::serve::job::Job;
 use crate::serve::message::{Message, Question, Ticket};
@@ -84,6 +85,7 @@ impl Engine {
     /// Keeps a job that a shard has set aside.
     pub(super) fn keep_aside(&mut self, ticket: Ticket, place: usize, mut job: Job, aside: Aside) {
         job.context = Some(aside.context);
+        self.call_slow(place, &mut job, aside.context);
         if aside.restarts && job.is_exec() {
             job.replies.clear();
         }
@@ -93,6 +95,31 @@ impl Engine {
                 self.asides.list.insert((place, aside.context), (ticket, job));
             }
         }
+    }
+
+    /// Says once in the log that a script runs for long.
+    fn call_slow(&self, place: usize, job: &mut Job, id: ContextId) {
+        let Some(threshold) = self.node.settings.config().script.busy_threshold else { return };
+        if job.is_called_slow {
+            return;
+        }
+        let Some(info) = self.shards[place].shard.context(id) else { return };
+        let Some(digest) = info.script else { return };
+        let age_us = self.now.monotonic_us.saturating_sub(info.began_us);
+        if info.slices == 0 || u128::from(age_us) < threshold.as_micros() {
+            return;
+        }
+        job.is_called_slow = true;
+        log_line::warning(format_args!(
+            "shard {}: script {digest} of client {} has been running for {} ms, with {} calls, {} slices and {} reruns; others are \
+             served meanwhile, SCRIPT KILL stops it",
+            self.shards[place].id,
+            job.client,
+            age_us / 1000,
+            info.calls,
+            info.slices,
+            info.reruns
+        ));
     }
 
     /// Gives those their turn that take no slice: commands that waited for a lock, what is stopped.
@@ -164,7 +191,7 @@ impl Engine {
     }
 
     /// A client of this core is gone: what runs for it, here or elsewhere, is stopped.
-    pub(super) fn stop_asides_everywhere(&mut self, socket: SocketId) {
+    pub fn stop_asides_everywhere(&mut self, socket: SocketId) {
         let own = self.core;
         self.stop_asides_of(own, socket);
         for core in self.cores().into_iter().filter(|core| *core != own) {
@@ -210,7 +237,7 @@ impl Engine {
 }
 
 /// As Redis words it.
-const KILLED: &str = "ERR Error running script: Script killed by user with SCRIPT KILL.";
+const KILLED: &str = "ERR Script killed by user with SCRIPT KILL...";
 const SHUTTING_DOWN: &str = "ERR The server is shutting down; nothing of this was applied";
 
 #[cfg(test)]

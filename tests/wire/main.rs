@@ -15,6 +15,7 @@ mod moving;
 mod protocol;
 mod shard_ports;
 mod shards;
+mod slicing;
 mod statistics;
 mod stopping;
 
