@@ -1,5 +1,6 @@
 //! The memory of a VM: counted, and bounded while a script runs.
 
+use super::lua::{LUA_GCRESTART, LUA_GCSTOP, lua_State, lua_gc};
 use std::alloc::Layout;
 use std::cell::Cell;
 use std::os::raw::c_void;
@@ -14,7 +15,15 @@ pub(super) struct Memory {
     limit_bytes: usize,
     lifted: Cell<bool>,
     pool: Rc<PoolMemory>,
+    /// The VM whose collector rests, if it does: it is started when this much is in use.
+    resting: Cell<*mut lua_State>,
 }
+
+/// What a VM may use before its collector starts, in bytes. LuaJIT would start it at twice what is left after a collection, which for the
+/// fifty kilobytes of an empty sandbox is all the time: a twentieth of a short script's cost.
+const REST_BYTES_MAX: usize = 512 << 10;
+/// A collector that has left no more than this rests again, in bytes.
+const REST_AGAIN_BYTES_MAX: usize = 192 << 10;
 
 /// What the VMs of one pool have allocated and may allocate together.
 pub(super) struct PoolMemory {
@@ -38,7 +47,13 @@ impl PoolMemory {
 
 impl Memory {
     pub(super) fn new(limit_bytes: usize, pool: Rc<PoolMemory>) -> Self {
-        Memory { used_bytes: Cell::new(0), limit_bytes, lifted: Cell::new(true), pool }
+        Memory {
+            used_bytes: Cell::new(0),
+            limit_bytes,
+            lifted: Cell::new(true),
+            pool,
+            resting: Cell::new(std::ptr::null_mut()),
+        }
     }
 
     pub(super) fn used_bytes(&self) -> usize {
@@ -53,6 +68,27 @@ impl Memory {
     pub(super) fn exceeds(&self, more_bytes: usize) -> bool {
         self.used_bytes.get().saturating_add(more_bytes) > self.limit_bytes
             || self.pool.used_bytes.get().saturating_add(more_bytes) > self.pool.limit_bytes.get()
+    }
+
+    /// Lets the collector of this VM rest, if there is little to collect. To be called between runs.
+    pub(super) fn rest(&self, main: *mut lua_State) {
+        if self.resting.get().is_null() && self.used_bytes.get() <= REST_AGAIN_BYTES_MAX {
+            self.resting.set(main);
+            // SAFETY: the VM is alive; this sets a threshold.
+            unsafe { lua_gc(main, LUA_GCSTOP, 0) };
+        }
+    }
+
+    /// The collector is at work.
+    pub(super) fn wake(&self) {
+        self.resting.set(std::ptr::null_mut());
+    }
+
+    #[cold]
+    fn start_collector(&self) {
+        let main = self.resting.replace(std::ptr::null_mut());
+        // SAFETY: the VM is alive, and sets a threshold here, nothing else; it does not mind that it is in the midst of an allocation.
+        unsafe { lua_gc(main, LUA_GCRESTART, 0) };
     }
 
     fn set_used(&self, bytes: usize) {
@@ -109,6 +145,9 @@ pub(super) unsafe extern "C" fn allocate(
     let used_then = used_bytes - old_bytes + new_bytes;
     if new_bytes > old_bytes && !memory.lifted.get() && memory.exceeds(new_bytes - old_bytes) {
         return std::ptr::null_mut();
+    }
+    if used_then > REST_BYTES_MAX && !memory.resting.get().is_null() {
+        memory.start_collector();
     }
     // SAFETY: sizes are not zero; the old block was made here.
     let made = unsafe {

@@ -23,7 +23,7 @@ use std::ptr::NonNull;
 /// The text that builds the sandbox.
 const SANDBOX: &str = include_str!("sandbox.lua");
 /// Garbage that is worth a collection although nothing wants its room, in bytes.
-const BLOAT_BYTES_MIN: usize = 256 << 10;
+const BLOAT_BYTES_MIN: usize = 768 << 10;
 /// A compiled chunk of one VM: its number in that VM's registry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Chunk(c_int);
@@ -106,6 +106,7 @@ impl Vm {
             lua_gc(main, LUA_GCCOLLECT, 0);
             vm.floor_bytes = vm.room().memory.used_bytes();
             vm.room().memory.set_lifted(false);
+            vm.room().memory.rest(main);
             Ok(vm)
         }
     }
@@ -160,6 +161,7 @@ impl Vm {
     pub(super) fn collect(&mut self) {
         {
             let _lifted = self.room().memory.lift();
+            self.room().memory.wake();
             // SAFETY: the limit is lifted.
             unsafe { lua_gc(self.main, LUA_GCCOLLECT, 0) };
         }
@@ -267,6 +269,7 @@ impl Vm {
                 lua_xmove(thread, main, 1);
                 write_value(main, room.protocol.get(), reply);
             }
+            room.memory.rest(main);
             return RunEnd::Done;
         }
         if ending != Ending::Open {
@@ -319,6 +322,7 @@ impl Vm {
     pub(super) fn clean_some(&mut self, steps: usize) -> bool {
         let is_done = {
             let _lifted = self.room().memory.lift();
+            self.room().memory.wake();
             // SAFETY: the limit is lifted.
             (0..steps).any(|_| unsafe { lua_gc(self.main, LUA_GCSTEP, 0) } != 0)
         };
