@@ -53,7 +53,8 @@ unsafe fn place(thread: *mut lua_State, message: &[u8]) -> Option<(String, c_int
             let name = CStr::from_ptr(debug.short_src.as_ptr()).to_string_lossy();
             let line = if debug.currentline > 0 { debug.currentline } else { line_of(message, &name).unwrap_or(-1) };
             found = Some((CStr::from_ptr(debug.source).to_string_lossy().into_owned(), line));
-            if CStr::from_ptr(debug.what) != c"C" {
+            // Functions that LuaJIT brings in Lua have no lines either.
+            if CStr::from_ptr(debug.what) != c"C" && line > 0 {
                 break;
             }
         }
