@@ -79,8 +79,9 @@ function contents.pairs(object)
 end
 
 -- What pcall catches from redis.call is a table; a script gets its text, as Redis has it.
-local function caught(succeeded, problem, ...)
-  if succeeded or type(problem) ~= 'table' then return succeeded, problem, ... end
+local function caught(succeeded, ...)
+  local problem = ...
+  if succeeded or type(problem) ~= 'table' then return succeeded, ... end
   local text = problem.err
   if type(text) == 'string' or type(text) == 'number' then return false, text end
   return false, problem, text
