@@ -32,6 +32,12 @@ impl Memory {
         self.used_bytes.get().saturating_add(more_bytes) > self.limit_bytes
     }
 
+    /// Counts bytes that Rust holds for the VM: negative when they are freed.
+    pub(super) fn charge(&self, more_bytes: isize) {
+        let used_bytes = self.used_bytes.get().checked_add_signed(more_bytes);
+        self.used_bytes.set(used_bytes.expect("what is freed was counted"));
+    }
+
     /// Lifts the limit until the guard is dropped: nothing that Lua allocates meanwhile is refused.
     pub(super) fn lift(&self) -> Lifted<'_> {
         Lifted { memory: self, before: self.lifted.replace(true) }

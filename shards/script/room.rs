@@ -1,12 +1,14 @@
 //! What a VM's Rust frames share: the memory's count, the host of the run under way, how that run is ending.
 
 use super::host::ScriptHost;
+use super::libraries::Patterns;
 use super::lua::{lua_State, lua_getallocf};
 use super::memory::Memory;
+use super::nesting::Nesting;
 use super::random::Random;
 use crate::reply::Protocol;
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
@@ -32,6 +34,10 @@ pub(super) struct Room {
     /// The thread that scripts start in: it counts as the main one, which cannot yield.
     pub(super) script_thread: Cell<*mut lua_State>,
     pub(super) random: Cell<Random>,
+    pub(super) nesting: Nesting,
+    patterns: UnsafeCell<Patterns>,
+    #[cfg(test)]
+    pub(super) looks_left: Cell<Option<usize>>,
 }
 
 impl Room {
@@ -44,6 +50,10 @@ impl Room {
             ending: Cell::new(Ending::Open),
             script_thread: Cell::new(std::ptr::null_mut()),
             random: Cell::new(Random::default()),
+            nesting: Nesting::new(),
+            patterns: UnsafeCell::new(Patterns::new()),
+            #[cfg(test)]
+            looks_left: Cell::new(None),
         }
     }
 
@@ -73,7 +83,25 @@ impl Room {
     }
 
     /// A place where the run may be suspended, if its slice is over; it may come back stopped.
-    pub(super) fn give_way(&self) {}
+    pub(super) fn give_way(&self) {
+        #[cfg(test)]
+        if let Some(looks) = self.looks_left.get() {
+            self.looks_left.set(Some(looks.saturating_sub(1)));
+            if looks == 0 {
+                self.ending.set(Ending::Stopped);
+            }
+        }
+    }
+
+    /// The compiled patterns: for a function to look into, and to let go of before it calls into Lua.
+    ///
+    /// # Safety
+    /// There is no other reference to them as long as this one is used.
+    #[expect(clippy::mut_from_ref, reason = "the caller's promise")]
+    pub(super) unsafe fn patterns(&self) -> &mut Patterns {
+        // SAFETY: see above.
+        unsafe { &mut *self.patterns.get() }
+    }
 
     /// The panic that a host's method ended with, if one did.
     pub(super) fn take_panic(&self) -> Option<Box<dyn Any + Send>> {

@@ -150,6 +150,7 @@ impl Vm {
         let random_before = self.room().random.get();
         self.room().protocol.set(Protocol::Resp2);
         self.room().ending.set(Ending::Open);
+        self.room().nesting.clear(&self.room().memory);
         // SAFETY: outside of `lua_resume`, which is protected, the limit is lifted.
         let status = unsafe {
             {
@@ -162,6 +163,7 @@ impl Vm {
             let _host = self.room().lend(host);
             lua_resume_(thread, 0)
         };
+        self.room().nesting.clear(&self.room().memory);
         let _lifted = self.room().memory.lift();
         if self.room().ending.get() == Ending::Stopped {
             // SAFETY: the limit is lifted.
