@@ -425,7 +425,7 @@ unsafe fn check_yield(l: *mut lua_State) -> Then {
     unsafe {
         let room = room(l);
         let _lifted = room.memory.lift();
-        if l == room.script_thread.get() {
+        if l == room.script_thread.get() || lua_isyieldable(l) == 0 {
             push_bytes(l, b"attempt to yield across metamethod/C-call boundary");
             return Then::Raise;
         }

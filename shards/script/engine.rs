@@ -328,6 +328,12 @@ impl ScriptEngine {
         end
     }
 
+    /// Stops runs at their so many-th look at the clock's flag; `None`: never.
+    #[cfg(test)]
+    pub(super) fn stop_at_look(&self, looks: Option<usize>) {
+        self.pool.stop_at_look(looks);
+    }
+
     fn entry(&self, index: u32) -> &Entry {
         self.entries[index as usize].as_ref().expect("the tables name live entries")
     }

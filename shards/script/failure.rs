@@ -56,8 +56,9 @@ unsafe fn place(thread: *mut lua_State, message: &[u8]) -> Option<(String, c_int
             let name = CStr::from_ptr(debug.short_src.as_ptr()).to_string_lossy();
             let line = if debug.currentline > 0 { debug.currentline } else { line_of(message, &name).unwrap_or(-1) };
             found = Some((CStr::from_ptr(debug.source).to_string_lossy().into_owned(), line));
-            // Functions of the sandbox are no script's.
-            if CStr::from_ptr(debug.what) != c"C" && CStr::from_ptr(debug.source) != c"=sandbox" {
+            // Functions of the sandbox, and those that LuaJIT brings in Lua, are no script's.
+            let is_own = CStr::from_ptr(debug.source) == c"=sandbox" || line <= 0;
+            if CStr::from_ptr(debug.what) != c"C" && !is_own {
                 break;
             }
         }

@@ -5,13 +5,14 @@
 //! What lies on it meanwhile is the VM's alone, because a VM runs one script at a time.
 
 use super::lua::{lua_State, lua_resume_};
+use super::nesting::STACK_BYTES_MIN;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::os::raw::c_int;
 
-/// Bytes of a stack. Only what was used of it takes memory. What nests natively is bounded (the parser, callbacks from native code,
-/// coroutines), at some hundred levels of less than 1 KiB.
-const STACK_BYTES: usize = 512 << 10;
+/// Bytes of a stack. Only what was used of it takes memory. What nests natively is bounded: the parser, callbacks from native code,
+/// coroutines.
+const STACK_BYTES: usize = STACK_BYTES_MIN;
 
 /// What is to be done on the stack.
 enum Order {

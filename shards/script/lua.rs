@@ -15,7 +15,7 @@
 //! **Finalizers.** There are none (`newproxy` and `ffi` are absent), so that a garbage collection never runs Lua code.
 
 pub(super) use mlua::ffi::*;
-use std::os::raw::c_int;
+use std::os::raw::{c_char, c_int, c_void};
 
 /// The longest string that LuaJIT can hold, less a margin for what an error text adds.
 pub(super) const STRING_BYTES_MAX: usize = i32::MAX as usize - 4096;
@@ -48,6 +48,19 @@ pub(super) unsafe fn string_at<'a>(l: *mut lua_State, index: c_int) -> &'a [u8] 
 
 unsafe extern "C" {
     fn luaJIT_setmode(l: *mut lua_State, index: c_int, mode: c_int) -> c_int;
+}
+
+unsafe extern "C-unwind" {
+    /// Can the thread yield here?
+    pub(super) fn lua_isyieldable(l: *mut lua_State) -> c_int;
+    /// `lua_load` with what is allowed: `t` for texts only.
+    pub(super) fn lua_loadx(
+        l: *mut lua_State,
+        reader: lua_Reader,
+        data: *mut c_void,
+        name: *const c_char,
+        mode: *const c_char,
+    ) -> c_int;
 }
 
 /// `LUAJIT_MODE_ENGINE | LUAJIT_MODE_OFF`.

@@ -97,6 +97,17 @@ impl Memory {
         self.used_bytes.set(bytes);
     }
 
+    /// The VM is closed: what is still counted, Rust's buffers, goes with its room.
+    pub(super) fn close(&self) {
+        self.set_used(0);
+    }
+
+    /// Counts bytes that Rust holds for the VM: negative when they are freed.
+    pub(super) fn charge(&self, more_bytes: isize) {
+        let used_bytes = self.used_bytes.get().checked_add_signed(more_bytes);
+        self.set_used(used_bytes.expect("what is freed was counted"));
+    }
+
     /// Lifts the limit until the guard is dropped: nothing that Lua allocates meanwhile is refused.
     pub(super) fn lift(&self) -> Lifted<'_> {
         Lifted { memory: self, before: self.lifted.replace(true) }

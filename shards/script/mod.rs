@@ -14,6 +14,7 @@ mod libraries;
 mod lua;
 mod lua_reply;
 mod memory;
+mod nesting;
 mod number;
 #[cfg(test)]
 mod oracle_tests;

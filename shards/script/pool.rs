@@ -262,6 +262,13 @@ impl Pool {
         self.memory.set_limit(bytes);
     }
 
+    /// Stops runs in the VM that stands ready at their so many-th look at the flag; `None`: never.
+    #[cfg(test)]
+    pub(super) fn stop_at_look(&self, looks: Option<usize>) {
+        let ready = *self.idle.last().expect("one stands ready");
+        self.slot(ready).vm.room().looks_left.set(looks);
+    }
+
     fn slot(&self, id: VmId) -> &Slot {
         self.slots[id.0 as usize].as_ref().expect("an id names a VM that is there")
     }

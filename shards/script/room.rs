@@ -3,13 +3,14 @@
 use super::fiber::Exit;
 use super::host::ScriptHost;
 use super::interrupt::Interrupt;
-use super::libraries::JsonOptions;
+use super::libraries::{JsonOptions, Patterns};
 use super::lua::{lua_State, lua_getallocf};
 use super::memory::Memory;
+use super::nesting::Nesting;
 use super::random::Random;
 use crate::reply::Protocol;
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
@@ -37,6 +38,10 @@ pub(super) struct Room {
     /// The thread that scripts start in: it counts as the main one, which cannot yield.
     pub(super) script_thread: Cell<*mut lua_State>,
     pub(super) random: Cell<Random>,
+    pub(super) nesting: Nesting,
+    patterns: UnsafeCell<Patterns>,
+    #[cfg(test)]
+    pub(super) looks_left: Cell<Option<usize>>,
     /// The options of the global `cjson`.
     pub(super) json_options: Cell<JsonOptions>,
     /// Whose slices its runs take part in.
@@ -70,6 +75,10 @@ impl Room {
             at_slice_end: Cell::new(AtSliceEnd::Aside),
             exit: Cell::new(std::ptr::null()),
             json_options: Cell::new(JsonOptions::default()),
+            nesting: Nesting::new(),
+            patterns: UnsafeCell::new(Patterns::new()),
+            #[cfg(test)]
+            looks_left: Cell::new(None),
         }
     }
 
@@ -108,6 +117,13 @@ impl Room {
     /// A place where the run may be suspended, if its slice is over; it may come back stopped.
     #[inline]
     pub(super) fn give_way(&self) {
+        #[cfg(test)]
+        if let Some(looks) = self.looks_left.get() {
+            self.looks_left.set(Some(looks.saturating_sub(1)));
+            if looks == 0 {
+                self.ending.set(Ending::Abandoned);
+            }
+        }
         if self.slicer.is_over() {
             self.leave();
         }
@@ -133,6 +149,16 @@ impl Room {
     /// Where the way out of the native stack is kept.
     pub(super) fn set_exit(&self, exit: *const Exit) {
         self.exit.set(exit);
+    }
+
+    /// The compiled patterns: for a function to look into, and to let go of before it calls into Lua.
+    ///
+    /// # Safety
+    /// There is no other reference to them as long as this one is used.
+    #[expect(clippy::mut_from_ref, reason = "the caller's promise")]
+    pub(super) unsafe fn patterns(&self) -> &mut Patterns {
+        // SAFETY: see above.
+        unsafe { &mut *self.patterns.get() }
     }
 
     /// The panic that a host's method ended with, if one did.

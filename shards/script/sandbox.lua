@@ -11,7 +11,7 @@
 local redis, assigned, refuse, missing, random, randomseed, running, yield, is_stopped, libraries = ...
 
 local getmetatable, setmetatable, rawget, rawset, next, pairs = getmetatable, setmetatable, rawget, rawset, next, pairs
-local pcall, xpcall, load, type, error, collectgarbage, insert = pcall, xpcall, load, type, error, collectgarbage, table.insert
+local pcall, xpcall, select, type, tostring, load, collectgarbage = pcall, xpcall, select, type, tostring, load, collectgarbage
 local source = _G
 
 local contents_of = {} -- front -> what it shows
@@ -34,25 +34,156 @@ end
 
 local contents = choose(source, [[_VERSION assert error gcinfo ipairs rawequal select tonumber tostring type unpack]])
 
-local string_library = choose(string, [[byte char dump find format gmatch gsub len lower match rep reverse sub upper]])
+local string_library = choose(string, [[byte char dump len sub]])
+string_library.gsub, string_library.match = libraries.string.gsub, libraries.string.match
+
+-- LuaJIT compiles some of its own functions into a script's loops. Where they cannot run long they are still called, in tail position:
+-- an error then shows the script's line and the name that the script has for the function.
+local SHORT_BYTES = 4096
+local native = choose(string, [[find format lower rep reverse upper]])
+local ours = libraries.string
+
+function string_library.rep(...)
+  local text, count = ...
+  if type(text) == 'string' and type(count) == 'number' and #text * count <= SHORT_BYTES and count < 1e9 then
+    return native.rep(text, count)
+  end
+  return ours.rep(...)
+end
+
+-- Iterators are Lua functions: LuaJIT would take each native one for a new function.
+local next_match, check_texts = ours.next_match, ours.check_texts
+local function iterate(text, pattern)
+  local place = { 0 }
+  return function() return next_match(text, pattern, place) end
+end
+
+function string_library.gmatch(...)
+  local text, pattern = ...
+  if type(text) == 'number' then text = tostring(text) end
+  if type(pattern) == 'number' then pattern = tostring(pattern) end
+  if type(text) == 'string' and type(pattern) == 'string' then return iterate(text, pattern) end
+  return check_texts(...)
+end
+
+for name in ('lower reverse upper'):gmatch('%a+') do
+  local short, long = native[name], ours[name]
+  string_library[name] = load([[
+    local type, short, long = ...
+    return function(...)
+      local text = ...
+      if type(text) == 'string' and #text <= 4096 then return short(text) end
+      return long(...)
+    end]], '=sandbox')(type, short, long)
+end
+
+-- What is known of the texts that come as patterns or formats: there are few, and they come often.
+local function remembering(examine)
+  local known, count = {}, 0
+  return known, function(text)
+    if type(text) ~= 'string' or #text > 64 then return false end
+    if count == 256 then
+      for other in next, known do known[other] = nil end
+      count = 0
+    end
+    count = count + 1
+    local answer = examine(text)
+    known[text] = answer
+    return answer
+  end
+end
+
+local find, find_any = native.find, ours.find
+local plain_patterns, examine_pattern = remembering(libraries.string.is_plain)
+
+function string_library.find(...)
+  local text, pattern, start, plain = ...
+  if type(text) == 'string' and #text <= SHORT_BYTES
+    and (start == nil or type(start) == 'number' and start > -1e9 and start < 1e9) then
+    local is_plain = plain_patterns[pattern]
+    if is_plain == nil and pattern ~= nil then is_plain = examine_pattern(pattern) end
+    if is_plain or plain and type(pattern) == 'string' and #pattern <= 64 then
+      return find(text, pattern, start, true)
+    end
+  end
+  return find_any(...)
+end
+
+-- Formats of numbers, and strings as they are: the number of values that they take.
+local format, format_any = native.format, ours.format
+local simple_formats, examine_format = remembering(function(form)
+  local rest, numbers = ours.gsub(form, '%%[-0]?%d?%d?%.?%d?%d?[dfgxX]', '.')
+  local text, strings = ours.gsub(rest, '%%s', '.')
+  local count = numbers + strings
+  return count <= 3 and not find(text, '%', 1, true) and count
+end)
+
+local function fits(value)
+  if type(value) == 'number' then return value > -2^53 and value < 2^53 end
+  return type(value) == 'string' and #value < 100 and not find(value, '\0', 1, true)
+end
+
+function string_library.format(...)
+  local form, a, b, c = ...
+  local count = simple_formats[form]
+  if count == nil and form ~= nil then count = examine_format(form) end
+  if count and select('#', ...) == count + 1 and (count < 1 or fits(a)) and (count < 2 or fits(b)) and (count < 3 or fits(c)) then
+    return format(...)
+  end
+  return format_any(...)
+end
+
 string_library.gfind = string_library.gmatch
-local table_library = choose(table, [[concat foreach foreachi getn maxn remove sort]])
+local table_library = choose(table, [[foreach foreachi getn remove]])
+
+-- A few strings are joined by LuaJIT's own; they take no longer than the operator `..` would.
+local concat, concat_many = table.concat, libraries.table.concat
+function table_library.concat(...)
+  local list = ...
+  if type(list) == 'table' and select('#', ...) <= 2 and #list <= 128 then return concat(...) end
+  return concat_many(...)
+end
+
+table_library.setn = libraries.table.setn
+table_library.sort = libraries.table.sort
 local math_library = choose(math, [[abs acos asin atan atan2 ceil cos cosh deg exp floor fmod frexp huge ldexp log log10 max min
   modf pi pow rad sin sinh sqrt tan tanh]])
 math_library.mod = math_library.fmod
 math_library.random = random
 math_library.randomseed = randomseed
-local coroutine_library = choose(coroutine, [[create resume status wrap]])
+local coroutine_library = choose(coroutine, [[status]])
+coroutine_library.create = libraries.coroutine.create
+coroutine_library.resume = libraries.coroutine.resume
+local create, try_create = libraries.coroutine.create, libraries.coroutine.try_create
+local resume_wrapped = libraries.coroutine.resume_wrapped
+function coroutine_library.wrap(...)
+  local thread = try_create(...)
+  if not thread then return create(...) end
+  return function(...) return resume_wrapped(thread, ...) end
+end
 coroutine_library.running = running
 coroutine_library.yield = yield
 
-function table_library.insert(list, ...)
+-- Moving many elements is done in steps; LuaJIT's own is compiled where a script calls it often.
+local insert, insert_far = table.insert, libraries.table.insert
+function table_library.insert(...)
+  local list, place = ...
   if contents_of[list] then return refuse() end
-  return insert(list, ...)
+  if select('#', ...) == 3 and type(list) == 'table' and type(place) == 'number' and #list - place > 1000 then
+    return insert_far(...)
+  end
+  return insert(...)
 end
 
-function table_library.setn()
-  return error("'setn' is obsolete", 2)
+local maxn = table.maxn
+function table_library.maxn(...)
+  local list = ...
+  if type(list) ~= 'table' then return maxn(...) end
+  local largest = 0
+  for key in next, contents_of[list] or list do
+    if type(key) == 'number' and key > largest then largest = key end
+  end
+  return largest
 end
 
 function contents.setmetatable(object, ...)
@@ -99,15 +230,13 @@ function contents.xpcall(action, handler)
   end)
 end
 
--- Text only: bytecode is not checked by the VM that runs it.
-function contents.load(chunk, name)
-  return load(chunk, name, 't')
-end
-contents.loadstring = contents.load
+contents.load = libraries.base.load
+contents.loadstring = libraries.base.loadstring
 
+local collect = libraries.base.collect
 -- The collector is the shard's: a script may look at it and hurry it, not stop it.
 function contents.collectgarbage(option, argument)
-  if option == nil then return collectgarbage() end
+  if option == nil or option == 'collect' then return collect() end
   if option == 'stop' or option == 'restart' then return 0 end
   if option == 'setpause' or option == 'setstepmul' then return 200 end
   return collectgarbage(option, argument)

@@ -18,7 +18,7 @@ pub(super) enum Then {
 /// Defines shells: `name => inner`.
 macro_rules! functions {
     ($($name:ident => $inner:expr;)*) => {$(
-        pub(super) unsafe extern "C-unwind" fn $name(l: *mut lua_State) -> c_int {
+        pub(super) unsafe extern "C-unwind" fn $name(l: *mut lua_State) -> std::os::raw::c_int {
             // SAFETY: Lua calls this with its own thread; nothing is owned here when `lua_error` unwinds.
             unsafe {
                 match $inner(l) {

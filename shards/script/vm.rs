@@ -189,6 +189,7 @@ impl Vm {
         self.room().protocol.set(Protocol::Resp2);
         self.room().ending.set(Ending::Open);
         libraries::reset(self.room());
+        self.room().nesting.clear(&self.room().memory);
         self.room().at_slice_end.set(AtSliceEnd::Aside);
         // SAFETY: the limit is lifted.
         unsafe {
@@ -260,6 +261,7 @@ impl Vm {
         self.run.is_aside = false;
         // SAFETY: it lives until the VM is dropped.
         let room = unsafe { self.room.as_ref() };
+        room.nesting.clear(&room.memory);
         let _lifted = room.memory.lift();
         let ending = room.ending.get();
         if ending == Ending::Open && status == LUA_OK {
@@ -347,6 +349,7 @@ impl Drop for Vm {
             ManuallyDrop::drop(&mut self.fiber);
             self.room().memory.set_lifted(true);
             lua_close(self.main);
+            self.room().memory.close();
             drop(Box::from_raw(self.room.as_ptr()));
         }
     }

@@ -4,20 +4,33 @@
 //! written here, does its work in steps (see [`super::work`]), and bounds how deep it nests.
 
 mod arguments;
+mod chunks;
 mod cjson;
 mod cmsgpack;
+mod coroutines;
+mod format;
 mod growth;
 #[cfg(test)]
 mod library_tests;
+#[cfg(test)]
+mod long_work_tests;
 #[cfg(test)]
 mod oracle_scripts;
 #[cfg(test)]
 mod oracle_tests;
 mod output;
+mod pattern;
+mod pattern_functions;
+mod sort;
+#[cfg(test)]
+mod string_oracle_tests;
 mod strings;
 mod structs;
 mod tables;
 mod trouble;
+mod values;
+
+pub(super) use pattern::Patterns;
 
 use super::lua::*;
 use super::room::Room;
@@ -29,9 +42,11 @@ pub(super) use cjson::JsonOptions;
 pub(super) type Function = (&'static CStr, lua_CFunction);
 
 /// What `sandbox.lua` gets as its table of libraries.
-pub(super) const LIBRARIES: [(&CStr, &[Function]); 5] = [
+pub(super) const LIBRARIES: [(&CStr, &[Function]); 7] = [
+    (c"base", &chunks::FUNCTIONS),
     (c"cjson", &cjson::FUNCTIONS),
     (c"cmsgpack", &cmsgpack::FUNCTIONS),
+    (c"coroutine", &coroutines::FUNCTIONS),
     (c"string", &strings::FUNCTIONS),
     (c"struct", &structs::FUNCTIONS),
     (c"table", &tables::FUNCTIONS),

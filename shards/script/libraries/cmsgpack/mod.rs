@@ -8,7 +8,6 @@ use super::super::shell::{Then, functions};
 use super::trouble::enter;
 use super::{Constant, Function};
 use std::ffi::CStr;
-use std::os::raw::c_int;
 
 functions! {
     msgpack_pack => |l| enter(l, pack::pack);
