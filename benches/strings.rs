@@ -4,7 +4,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use mlua::Lua;
 use ringkeep_shards::reply::{Protocol, ReplySink};
 use ringkeep_shards::script::{
-    CallEnd, LogLevel, Script, ScriptEnd, ScriptEngine, ScriptFlags, ScriptHost, ScriptLimits,
+    CallEnd, Interrupt, LogLevel, Script, ScriptEnd, ScriptEngine, ScriptFlags, ScriptHost, ScriptLimits,
 };
 use std::hint::black_box;
 
@@ -122,7 +122,7 @@ const CASES: &[(&str, &str)] = &[
 ];
 
 fn strings(criterion: &mut Criterion) {
-    let mut engine = ScriptEngine::new(ScriptLimits::default()).expect("a VM");
+    let mut engine = ScriptEngine::new(ScriptLimits::default(), Interrupt::default()).expect("a VM");
     let lua = Lua::new();
     for (name, source) in CASES {
         let source = format!("{BEFORE}{source}\nreturn n");

@@ -32,6 +32,18 @@ pub const SCRIPT_LOG_LINES_MAX: usize = 100;
 /// Lua VMs of a shard. All but one of them can be held by scripts that have outlived their slice; more such scripts wait for one.
 pub const SCRIPT_VMS_MAX: usize = 64;
 
+/// Instructions of Lua that the load of a library of functions takes at most.
+pub const LIBRARY_LOAD_STEPS_MAX: u32 = 10_000_000;
+
+/// Functions that one library registers at most.
+pub const LIBRARY_FUNCTIONS_MAX: usize = 10_000;
+
+/// Libraries of functions at most: each change of them makes a new list of all.
+pub const LIBRARIES_MAX: usize = 10_000;
+
+/// What the libraries of functions hold at most, in bytes.
+pub const LIBRARIES_BYTES_MAX: usize = 64 << 20;
+
 // Contexts.
 
 /// Runs in vain after which a context locks the keys that it touched.
@@ -117,6 +129,7 @@ const _: () = assert!(CHECKPOINT_CHUNK_BYTES.is_multiple_of(BLOCK_BYTES_MAX as u
 const _: () = assert!(CHECKPOINT_PENDING_BYTES_MAX >= CHECKPOINT_CHUNK_BYTES + CHECKPOINT_BATCH_BYTES_MAX);
 const _: () =
     assert!(ENTRY_BYTES_MAX > STRING_BYTES_MAX + (1 << 20), "a string of any length that is allowed can be stored");
+const _: () = assert!(LIBRARIES_BYTES_MAX <= STRING_BYTES_MAX, "what is unpacked fits into the tick's entry");
 const _: () = assert!(BATCH_BYTES_MAX < ENTRY_BYTES_MAX, "a batch is proposed before it is full");
 const _: () = assert!((BATCH_BYTES_MAX as u64) < UNCOMMITTED_BYTES_MAX, "a batch fits beside what is proposed");
 const _: () =

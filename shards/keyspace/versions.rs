@@ -49,7 +49,7 @@ impl Chain {
     /// Keeps what a batch at `displaced` is about to replace. The version that was newest until now goes if no pin lies in its time; it
     /// is returned then.
     pub fn push(&mut self, displaced: Timestamp, version: Version, pins: &Pins) -> Option<Version> {
-        let unneeded = self.versions.first().is_some() && !self.is_needed(0, pins);
+        let unneeded = !self.versions.is_empty() && !self.is_needed(0, pins);
         if unneeded {
             let (_, before) = std::mem::replace(&mut self.versions[0], (displaced, version));
             return Some(before);
