@@ -208,11 +208,6 @@ impl CallBook {
         Laps::new(self.origin, self.at_ns, ns)
     }
 
-    /// Nanoseconds since the start of the process, or so.
-    pub fn elapsed_ns(&self) -> u64 {
-        self.origin.elapsed().as_nanos() as u64
-    }
-
     /// Notes a call that took so long.
     pub fn timed(&mut self, row: RowId, end: CallEnd, ns: u64) {
         if self.count(row, end) {

@@ -26,6 +26,11 @@ impl Laps {
         }
     }
 
+    /// Time since the last reading: of a call that is not done yet, if the clock was read before it.
+    pub fn since_reading_ns(&self) -> u64 {
+        (self.origin.elapsed().as_nanos() as u64).saturating_sub(self.at_ns)
+    }
+
     /// The call that was done last took so much more before.
     pub fn add(&mut self, ns: u64) {
         if self.pending > 0 {

@@ -81,7 +81,6 @@ impl Engine {
         place: usize,
         job: &mut Job,
     ) -> Result<Option<Vec<ringkeep_shards::port::WatchedKey>>, Pending> {
-        let begun_ns = self.node.observed.calls.elapsed_ns();
         let Job { db, protocol, work, done, replies, gate, ran, context, aside_ns, .. } = job;
         match work {
             Work::Calls(calls) => {
@@ -120,8 +119,8 @@ impl Engine {
                         }
                         Outcome::Aside(aside) => {
                             replies.truncate(before);
+                            *aside_ns += laps.since_reading_ns();
                             ran.each_ns = laps.end();
-                            *aside_ns += self.node.observed.calls.elapsed_ns().saturating_sub(begun_ns);
                             return Err(Pending::Aside(aside));
                         }
                         Outcome::Stopped(_) => panic!("only EXEC is stopped as a whole"),
@@ -145,11 +144,16 @@ impl Engine {
                 }
                 let mut reply = WireReply::new(replies, *protocol);
                 let mut laps = self.node.observed.calls.laps(std::mem::take(&mut ran.each_ns));
-                let (done, context) = (&mut || laps.call(true), context.take());
+                let context = context.take();
+                let done = &mut || {
+                    laps.call(true);
+                    laps.add(std::mem::take(aside_ns));
+                };
                 self.step(place, Input::Exec { items, watches, reply: &mut reply, done, context });
                 match std::mem::take(&mut self.outputs.outcome) {
                     Outcome::Cold(range) => return Err(Pending::Cold(range)),
                     Outcome::Aside(aside) => {
+                        *aside_ns += laps.since_reading_ns();
                         if !aside.restarts {
                             ran.each_ns = laps.end();
                         }
