@@ -6,12 +6,12 @@
 //!                                                        and the entry committed ─► publish ─► older segments go
 //! ```
 //!
-//! Small values are in it; large ones are referred to where they lie, but for those in segments that are mostly dead, which come along so that
+//! Libraries of functions and small values are in it; large ones are referred to where they lie, but for those in segments that are mostly dead, which come along so that
 //! their segments can go.
 
 use crate::ids::{Batch, SegmentId, Timestamp};
 use crate::keyspace::{
-    ColdRange, DatabaseIndex, Effect, Keyspace, LargeString, Segments, Value, WalkPosition, put_head,
+    ColdRange, DatabaseIndex, Effect, Keyspace, LargeString, LibrarySet, Segments, Value, WalkPosition, put_head,
 };
 use crate::limits::{CHECKPOINT_BATCH_BYTES_MAX, CHECKPOINT_PENDING_BYTES_MAX};
 use crate::log::{
@@ -38,6 +38,8 @@ pub(crate) struct CheckpointRun {
     sparse: Vec<SegmentId>,
     /// Values that the last slice met and that come along, to be taken one at a time.
     to_take: VecDeque<ToTake>,
+    /// The libraries of that state which are not written yet, by name.
+    libraries: LibrarySet,
     /// Where the values that came along lie.
     moved: Vec<(Weak<LargeString>, LogPosition)>,
     /// What the walk waits for.
@@ -98,6 +100,7 @@ impl CheckpointRun {
             references: CheckpointReferences::new(),
             sparse,
             to_take: VecDeque::new(),
+            libraries: LibrarySet::clone(keyspace.libraries_at_tip()),
             moved: Vec::new(),
             cold: None,
             summary: None,
@@ -129,12 +132,16 @@ impl CheckpointRun {
         orders: &mut Vec<CheckpointOrder>,
     ) {
         if self.can_walk() {
-            if !self.to_take.is_empty() {
+            if let Some((name, code)) = self.libraries.pop_first() {
+                let mut item = Vec::new();
+                Effect::LibraryPut { name: &name, code: &code }.encode(&mut item);
+                self.writer.push(&item);
+            } else if !self.to_take.is_empty() {
                 self.take_one(keyspace, segments, orders);
             } else if let (Some(place), Some(pin)) = (self.place, self.pin) {
                 self.walk(keyspace, pin, place);
             }
-            if self.place.is_none() && self.to_take.is_empty() && self.summary.is_none() {
+            if self.place.is_none() && self.to_take.is_empty() && self.libraries.is_empty() && self.summary.is_none() {
                 self.summary = Some(self.writer.finish());
                 self.end_pin(keyspace);
             }

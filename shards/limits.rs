@@ -32,6 +32,18 @@ pub const SCRIPT_LOG_LINES_MAX: usize = 100;
 /// Lua VMs of a shard. All but one of them can be held by scripts that have outlived their slice; more such scripts wait for one.
 pub const SCRIPT_VMS_MAX: usize = 64;
 
+/// Instructions of Lua that the load of a library of functions takes at most.
+pub const LIBRARY_LOAD_STEPS_MAX: u32 = 10_000_000;
+
+/// Functions that one library registers at most.
+pub const LIBRARY_FUNCTIONS_MAX: usize = 10_000;
+
+/// Libraries of functions at most: each change of them makes a new list of all.
+pub const LIBRARIES_MAX: usize = 10_000;
+
+/// What the libraries of functions hold at most, in bytes.
+pub const LIBRARIES_BYTES_MAX: usize = 64 << 20;
+
 // Contexts.
 
 /// Runs in vain after which a context locks the keys that it touched.

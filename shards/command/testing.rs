@@ -240,6 +240,9 @@ fn render_effect(effect: &Effect<'_>) -> String {
         Effect::Rename { db, key, to_db, to } => format!("rename {db}:{} {to_db}:{}", text(key), text(to)),
         Effect::Copy { db, key, to_db, to } => format!("copy {db}:{} {to_db}:{}", text(key), text(to)),
         Effect::Flush { db } => format!("flush {db}"),
+        Effect::LibraryPut { name, code } => format!("library {} {}", text(name), text(code)),
+        Effect::LibraryRemove { name } => format!("no library {}", text(name)),
+        Effect::LibrariesFlush => "no libraries".to_owned(),
     }
 }
 

@@ -48,6 +48,9 @@ impl Keyspace {
                 self.store(to_db, to, value, expires_ms);
             }
             Effect::Flush { db } => self.apply_flush(db),
+            Effect::LibraryPut { name, code } => self.store_library(name, code.into()),
+            Effect::LibraryRemove { name } => self.take_library(name),
+            Effect::LibrariesFlush => self.set_libraries(Default::default()),
         }
     }
 
@@ -70,6 +73,10 @@ impl Keyspace {
             }
             Effect::PutReference { db, key, expires_ms, segment, offset, len } => {
                 (db, key, expires_ms, LogPosition { segment: SegmentId(segment), offset, bytes: len })
+            }
+            Effect::LibraryPut { name, code } => {
+                self.store_library(name, code.into());
+                return Ok(None);
             }
             other => return Err(format!("an item of a checkpoint is {other:?}")),
         };

@@ -236,6 +236,10 @@ impl Keyspace {
                 let delta = entry.value.heap_bytes() as isize - before as isize;
                 self.account(db, delta);
             }
+            Inverse::Libraries { set, newest } => {
+                self.uncommitted.unmark_libraries(newest);
+                self.libraries.replace(set);
+            }
             Inverse::Root { root, flushed } => {
                 self.uncommitted.unmark_flushed(db, flushed);
                 if database.roots.last().is_some_and(|kept| Rc::ptr_eq(&kept.table, &root.table)) {

@@ -107,6 +107,20 @@ pub enum Effect<'a> {
         /// The database.
         db: DatabaseIndex,
     },
+    /// The library of functions has this text, whether it was there or not.
+    LibraryPut {
+        /// Its name.
+        name: &'a [u8],
+        /// Its text.
+        code: &'a [u8],
+    },
+    /// The library is gone.
+    LibraryRemove {
+        /// Its name.
+        name: &'a [u8],
+    },
+    /// There are no libraries.
+    LibrariesFlush,
 }
 
 /// The timestamp before the effects of a body.
@@ -121,6 +135,10 @@ const SPLICE: u8 = 6;
 const RENAME: u8 = 7;
 const COPY: u8 = 8;
 const FLUSH: u8 = 9;
+// Those of libraries are of no database: theirs is 0, the name stands for the key.
+const LIBRARY_PUT: u8 = 10;
+const LIBRARY_REMOVE: u8 = 11;
+const LIBRARIES_FLUSH: u8 = 12;
 
 /// Bytes that are not an effect; the record that held them is corrupt in a way its checksum did not show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +189,12 @@ impl Effect<'_> {
                 bytes(out, to);
             }
             Effect::Flush { db } => head(out, FLUSH, db, b""),
+            Effect::LibraryPut { name, code } => {
+                head(out, LIBRARY_PUT, 0, name);
+                bytes(out, code);
+            }
+            Effect::LibraryRemove { name } => head(out, LIBRARY_REMOVE, 0, name),
+            Effect::LibrariesFlush => head(out, LIBRARIES_FLUSH, 0, b""),
         }
         out.len()
     }
@@ -295,6 +319,9 @@ impl<'a> Effects<'a> {
             RENAME => Effect::Rename { db, key, to_db: self.database()?, to: self.slice()? },
             COPY => Effect::Copy { db, key, to_db: self.database()?, to: self.slice()? },
             FLUSH => Effect::Flush { db },
+            LIBRARY_PUT => Effect::LibraryPut { name: key, code: self.slice()? },
+            LIBRARY_REMOVE => Effect::LibraryRemove { name: key },
+            LIBRARIES_FLUSH => Effect::LibrariesFlush,
             _ => return Err(BadEffect { offset: start }),
         })
     }
@@ -359,6 +386,9 @@ mod tests {
             Effect::Rename { db: 6, key: b"k", to_db: 7, to: b"l" },
             Effect::Copy { db: 6, key: b"k", to_db: 7, to: b"l" },
             Effect::Flush { db: 8 },
+            Effect::LibraryPut { name: b"lib", code: &[b'c'; 200] },
+            Effect::LibraryRemove { name: b"lib" },
+            Effect::LibrariesFlush,
         ];
         let mut body = Vec::new();
         for effect in &effects {

@@ -31,6 +31,7 @@ impl Keyspace {
         }
         self.watches = 0;
         self.memory_bytes = other.memory_bytes;
+        self.libraries.replace(other.libraries_at_tip().clone());
         self.changes += 1;
         self.uncommitted = Uncommitted::new();
         self.advance_timestamp(other.batch_timestamp);

@@ -6,6 +6,7 @@ use crate::keyspace::effect::{DatabaseIndex, Effect, NewValue};
 use crate::keyspace::entry::Entry;
 use crate::keyspace::garbage::Garbage;
 use crate::keyspace::large::LargeString;
+use crate::keyspace::libraries::Libraries;
 use crate::keyspace::pins::WalkPosition;
 use crate::keyspace::reads::Reads;
 use crate::keyspace::text::Text;
@@ -23,6 +24,7 @@ use std::rc::{Rc, Weak};
 /// The keyspace of one shard.
 pub struct Keyspace {
     pub(super) databases: Vec<Database>,
+    pub(super) libraries: Libraries,
     pub(super) uncommitted: Uncommitted,
     pub(super) now_ms: u64,
     /// The newest batch that anything read since [`Keyspace::take_gate`] depends on.
@@ -72,6 +74,7 @@ impl Keyspace {
     pub fn new(seed: u64, large_bytes_min: usize) -> Self {
         Keyspace {
             databases: (0..DATABASES_MAX).map(|_| Database::new(seed)).collect(),
+            libraries: Libraries::default(),
             uncommitted: Uncommitted::new(),
             now_ms: 0,
             gate: Cell::new(Batch(0)),

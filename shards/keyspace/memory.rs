@@ -6,14 +6,15 @@ use crate::log::{LogPosition, SegmentTable};
 use std::rc::Rc;
 
 impl Keyspace {
-    /// What the keys hold in memory, in bytes: entries, tables, strings that are not in the log alone, versions that pins want.
+    /// What the keys hold in memory, in bytes: entries, tables, strings that are not in the log alone, versions that pins want; and the
+    /// libraries of functions.
     pub fn memory_bytes(&self) -> usize {
-        self.memory_bytes + self.warm_bytes + self.versions_bytes
+        self.memory_bytes + self.warm_bytes + self.versions_bytes + self.libraries.bytes()
     }
 
     /// What is in memory and nowhere in the log's segments, in bytes: what a checkpoint has to write.
     pub fn unplaced_bytes(&self) -> usize {
-        self.memory_bytes
+        self.memory_bytes + self.libraries.bytes()
     }
 
     /// How often a key was changed since the start.

@@ -10,6 +10,7 @@ mod install;
 #[allow(clippy::module_inception, reason = "the room is named after its main noun")]
 mod keyspace;
 mod large;
+mod libraries;
 mod memory;
 #[cfg(test)]
 mod pin_tests;
@@ -36,6 +37,7 @@ pub use effect::{BadEffect, DatabaseIndex, Effect, Effects, NewValue, put_head};
 pub use entry::Entry;
 pub use keyspace::Keyspace;
 pub use large::LargeString;
+pub use libraries::{LibrarySet, library_bytes};
 pub use pins::WalkPosition;
 pub use reads::{KeyHash, Reads};
 pub use table::{Keyed, SCAN_POSITIONS, SCAN_SHIFT, Table, hash_key};

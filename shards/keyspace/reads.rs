@@ -15,6 +15,7 @@ pub type KeyHash = (u64, DatabaseIndex);
 pub struct Reads {
     keys: Vec<KeyHash>,
     databases: u16,
+    libraries: bool,
     /// How many keys there may be before those that are there twice are looked for.
     keys_max: usize,
 }
@@ -37,6 +38,11 @@ impl Reads {
         self.databases |= 1 << db;
     }
 
+    /// Notes the libraries of functions.
+    pub fn libraries(&mut self) {
+        self.libraries = true;
+    }
+
     #[cold]
     fn compact(&mut self) {
         self.sort();
@@ -57,6 +63,7 @@ impl Reads {
     /// Adds what another run looked at.
     pub fn add(&mut self, other: &Reads) {
         self.databases |= other.databases;
+        self.libraries |= other.libraries;
         for &(hash, db) in &other.keys {
             self.key(db, hash);
         }
@@ -72,6 +79,11 @@ impl Reads {
         self.databases & 1 << db != 0
     }
 
+    /// Whether the libraries were looked at.
+    pub fn has_libraries(&self) -> bool {
+        self.libraries
+    }
+
     /// Whether any whole database was.
     pub fn has_databases(&self) -> bool {
         self.databases != 0
@@ -81,6 +93,7 @@ impl Reads {
     pub fn clear(&mut self) {
         self.keys.clear();
         self.databases = 0;
+        self.libraries = false;
         self.keys_max = 0;
     }
 }

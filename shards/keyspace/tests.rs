@@ -38,6 +38,9 @@ pub(super) enum Step {
     Rename(DatabaseIndex, u8, DatabaseIndex, u8),
     Copy(DatabaseIndex, u8, DatabaseIndex, u8),
     Flush(DatabaseIndex),
+    LibraryPut(u8, Vec<u8>),
+    LibraryRemove(u8),
+    LibrariesFlush,
     /// A read, and the removal of what it met expired.
     Read(DatabaseIndex, u8),
     ExpireDue,
@@ -74,6 +77,9 @@ pub(super) fn step() -> impl Strategy<Value = Step> {
         2 => (db(), key(), db(), key()).prop_map(|(db, key, to_db, to)| Step::Rename(db, key, to_db, to)),
         1 => (db(), key(), db(), key()).prop_map(|(db, key, to_db, to)| Step::Copy(db, key, to_db, to)),
         1 => db().prop_map(Step::Flush),
+        2 => (key(), bytes()).prop_map(|(name, code)| Step::LibraryPut(name, code)),
+        1 => key().prop_map(Step::LibraryRemove),
+        1 => Just(Step::LibrariesFlush),
         3 => (db(), key()).prop_map(|(db, key)| Step::Read(db, key)),
         1 => Just(Step::ExpireDue),
     ]
@@ -106,6 +112,13 @@ pub(super) fn run(keyspace: &mut Keyspace, step: &Step) {
             keyspace.copy(*db, &key(*k), *to_db, &key(*to));
         }
         Step::Flush(db) => keyspace.flush(*db),
+        Step::LibraryPut(name, code) => keyspace.put_library(&key(*name), code.as_slice().into()),
+        Step::LibraryRemove(name) => {
+            keyspace.remove_library(&key(*name));
+        }
+        Step::LibrariesFlush => {
+            keyspace.flush_libraries();
+        }
         Step::Read(db, k) => {
             keyspace.read(*db, &key(*k));
             keyspace.remove_met_expired();
@@ -117,6 +130,9 @@ pub(super) fn run(keyspace: &mut Keyspace, step: &Step) {
         Step::Expire(..) | Step::Append(..) | Step::Splice(..) | Step::Rename(..) | Step::Copy(..) => {}
     }
 }
+
+/// Stands for the database among what there is.
+pub(super) const LIBRARIES: DatabaseIndex = u8::MAX;
 
 type Contents = BTreeMap<(DatabaseIndex, Vec<u8>), (Vec<u8>, u64, &'static str)>;
 
@@ -133,9 +149,12 @@ fn everything(keyspace: &mut Keyspace) -> Contents {
         assert_eq!(keyspace.len(db), keyspace.entries(db).count());
         assert_eq!(keyspace.expiring(db), keyspace.entries(db).filter(|entry| entry.expires_ms() != 0).count());
     }
+    for (name, code) in keyspace.libraries_at_tip().iter() {
+        contents.insert((LIBRARIES, name.to_vec()), (code.to_vec(), 0, "library"));
+    }
     let held: usize = (0..DATABASES_MAX).flat_map(|db| keyspace.entries(db)).map(|entry| entry.memory_bytes()).sum();
-    let versions = keyspace.versions_bytes;
-    assert_eq!(keyspace.memory_bytes(), held + versions, "memory is what the entries and the versions hold");
+    let besides = keyspace.versions_bytes + keyspace.libraries_bytes();
+    assert_eq!(keyspace.memory_bytes(), held + besides, "memory is what the entries, versions and libraries hold");
     keyspace.set_now(now_ms);
     contents
 }

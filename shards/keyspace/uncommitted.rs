@@ -21,6 +21,8 @@ pub struct Uncommitted {
     databases: [Batch; DATABASES_MAX as usize],
     /// The newest batch that emptied the database: every key of it gates on that.
     flushed: [Batch; DATABASES_MAX as usize],
+    /// The newest batch that changed a library of functions.
+    libraries: Batch,
 }
 
 impl Uncommitted {
@@ -30,6 +32,7 @@ impl Uncommitted {
             keys: Box::new([Batch(0); PLACES]),
             databases: [Batch(0); DATABASES_MAX as usize],
             flushed: [Batch(0); DATABASES_MAX as usize],
+            libraries: Batch(0),
         }
     }
 
@@ -68,6 +71,22 @@ impl Uncommitted {
     /// Takes a flush's mark back.
     pub fn unmark_flushed(&mut self, db: DatabaseIndex, previous: Batch) {
         self.flushed[usize::from(db)] = previous;
+    }
+
+    /// Marks the libraries as changed by `batch`; what was there before, for an undo.
+    pub fn mark_libraries(&mut self, batch: Batch) -> Batch {
+        std::mem::replace(&mut self.libraries, batch)
+    }
+
+    /// Takes the libraries' mark back.
+    pub fn unmark_libraries(&mut self, previous: Batch) {
+        self.libraries = previous;
+    }
+
+    /// The newest batch that a read of the libraries depends on.
+    #[inline]
+    pub fn newest_of_libraries(&self) -> Batch {
+        self.libraries
     }
 
     /// The newest batch that a read of this key depends on.

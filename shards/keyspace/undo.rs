@@ -3,11 +3,13 @@
 use crate::ids::Batch;
 use crate::keyspace::effect::DatabaseIndex;
 use crate::keyspace::entry::Entry;
+use crate::keyspace::libraries::LibrarySet;
 use crate::keyspace::schedule::Schedule;
 use crate::keyspace::table::Table;
 use crate::keyspace::text::Text;
 use crate::keyspace::uncommitted::Place;
 use crate::keyspace::value::Value;
+use std::sync::Arc;
 
 /// One effect's inverse, with the mark that its key had in the uncommitted table.
 pub(super) struct Undo {
@@ -34,6 +36,8 @@ pub(super) enum Inverse {
     Grown { key: Text, len: usize, capacity: usize },
     /// The whole database was this.
     Root { root: Box<Root>, flushed: Batch },
+    /// The libraries were these, and their newest change was of this batch.
+    Libraries { set: Arc<LibrarySet>, newest: Batch },
 }
 
 /// What FLUSHDB swaps out.

@@ -8,17 +8,23 @@ use crate::keyspace::batch::Mark;
 use crate::keyspace::effect::{DatabaseIndex, Effect, Effects, NewValue, TIMESTAMP_BYTES};
 use crate::keyspace::entry::Entry;
 use crate::keyspace::keyspace::Keyspace;
+use crate::keyspace::libraries::{Libraries, LibrarySet};
 use crate::keyspace::reads::{KeyHash, Reads};
 use crate::keyspace::text::Text;
 use crate::keyspace::value::{ColdRange, Segments, Value};
 use crate::limits::DATABASES_MAX;
 use hashbrown::HashTable;
 use std::cell::Cell;
+use std::sync::Arc;
 
 /// A context's private state.
 pub struct View {
     pub(super) start: Timestamp,
     pub(super) databases: Vec<ViewDatabase>,
+    /// The libraries of functions at its startTS; and as it sees them, with the number of that set.
+    libraries_at_start: Arc<LibrarySet>,
+    pub(super) libraries: Arc<LibrarySet>,
+    pub(super) libraries_version: u64,
     /// Its effects, encoded, in their order.
     body: Vec<u8>,
     /// What it has read and written; while it has its slice, the keyspace has that.
@@ -42,9 +48,12 @@ pub(super) struct Written {
 }
 
 impl View {
-    fn new(start: Timestamp) -> Self {
+    fn new(start: Timestamp, libraries: &Libraries) -> Self {
         View {
             start,
+            libraries_at_start: libraries.set().clone(),
+            libraries: libraries.set().clone(),
+            libraries_version: libraries.version(),
             databases: (0..DATABASES_MAX).map(|_| ViewDatabase::default()).collect(),
             body: Vec::new(),
             reads: Reads::default(),
@@ -122,7 +131,7 @@ impl Keyspace {
         let (outer, rest) = (self.body[first..end].to_vec(), self.body[end..].to_vec());
         self.undo_to(mark);
         let start = self.pin_here();
-        let mut view = Box::new(View::new(start));
+        let mut view = Box::new(View::new(start, &self.libraries));
         view.reads = self.reads.take();
         self.enter(view);
         let replayed = self.replay(&outer, segments);
@@ -153,7 +162,8 @@ impl Keyspace {
 
     /// A view of the state of this moment.
     pub fn view_here(&mut self) -> Box<View> {
-        Box::new(View::new(self.pin_here()))
+        let start = self.pin_here();
+        Box::new(View::new(start, &self.libraries))
     }
 
     /// A context's slice begins: reads and writes are its own until [`Keyspace::leave`].
@@ -185,6 +195,9 @@ impl Keyspace {
             if reads.has_database(db) && self.databases[usize::from(db)].changed > *start {
                 return false;
             }
+        }
+        if reads.has_libraries() && !Arc::ptr_eq(self.libraries.set(), &view.libraries_at_start) {
+            return false;
         }
         reads.keys().iter().all(|&(hash, db)| self.is_key_unchanged(db, hash, *start, now_ms))
     }
@@ -244,6 +257,13 @@ impl Keyspace {
                 Effect::Rename { db, key, to_db, to } => self.rename(db, key, to_db, to),
                 Effect::Copy { db, key, to_db, to } => self.copy(db, key, to_db, to),
                 Effect::Flush { db } => self.flush(db),
+                Effect::LibraryPut { name, code } => self.put_library(name, code.into()),
+                Effect::LibraryRemove { name } => {
+                    self.remove_library(name);
+                }
+                Effect::LibrariesFlush => {
+                    self.flush_libraries();
+                }
                 Effect::PutReference { .. } => panic!("only checkpoints hold references"),
             }
         }
@@ -426,6 +446,18 @@ impl Keyspace {
         view.databases[usize::from(db)] = ViewDatabase { is_flushed: true, written: HashTable::new() };
     }
 
+    /// The context changes the libraries.
+    pub(super) fn change_libraries_in_view(&mut self, effect: Effect<'_>, set: Arc<LibrarySet>) {
+        effect.encode(&mut self.view.as_deref_mut().expect("a context has its slice").body);
+        self.set_libraries_in_view(set);
+    }
+
+    fn set_libraries_in_view(&mut self, set: Arc<LibrarySet>) {
+        let view = self.view.as_deref_mut().expect("a context has its slice");
+        view.libraries = set;
+        view.libraries_version = self.libraries.number();
+    }
+
     /// Takes back what the view has written since its effects had this length: what is left is done again.
     pub(super) fn undo_in_view(&mut self, body: usize) {
         let view = self.view.as_deref_mut().expect("a context has its slice");
@@ -435,6 +467,8 @@ impl Keyspace {
         let mut effects = std::mem::take(&mut view.body);
         effects.truncate(body);
         view.databases.iter_mut().for_each(|database| *database = ViewDatabase::default());
+        let at_start = view.libraries_at_start.clone();
+        self.set_libraries_in_view(at_start);
         let replayed = self.replay(&effects, &super::tip::NoSegments);
         if let Err(range) = replayed {
             panic!("what was written before can be written again: {range:?}");

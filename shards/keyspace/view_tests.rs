@@ -1,6 +1,6 @@
 //! A context sees the state at its start and its own writes, and commits as if it had run at its end.
 
-use super::tests::{NoSegments, SEED, START_MS, Step, key, run, step};
+use super::tests::{LIBRARIES, NoSegments, SEED, START_MS, Step, key, run, step};
 use crate::keyspace::effect::DatabaseIndex;
 use crate::keyspace::keyspace::Keyspace;
 use crate::limits::DATABASES_MAX;
@@ -13,6 +13,9 @@ type Contents = BTreeMap<(DatabaseIndex, Vec<u8>), (Vec<u8>, u64)>;
 /// Everything that has not expired, in each of the ways that commands look at it.
 fn seen(keyspace: &Keyspace) -> Contents {
     let mut contents = Contents::new();
+    for (name, code) in keyspace.libraries().iter() {
+        contents.insert((LIBRARIES, name.to_vec()), (code.to_vec(), 0));
+    }
     for db in 0..DATABASES_MAX {
         for entry in keyspace.entries(db) {
             let bytes = entry.value().bytes(&NoSegments).unwrap().to_vec();

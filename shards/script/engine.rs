@@ -1,12 +1,13 @@
 //! The scripts that a shard knows, and the VM that runs them.
 
+use super::functions::Registry;
 use super::host::ScriptHost;
 use super::interrupt::Interrupt;
 use super::pool::{Pool, PoolLimits, VmId};
 use super::random::Random;
 use super::source::{ScriptDigest, ScriptFlags, parse_shebang};
 use super::tail_calls::keep_lines;
-use super::vm::{Chunk, CompileError, RunEnd};
+use super::vm::{Callee, Chunk, CompileError, RunEnd};
 use crate::limits::SCRIPT_VMS_MAX;
 use crate::reply::ReplySink;
 use hashbrown::HashTable;
@@ -92,7 +93,8 @@ struct Entry {
 
 /// A shard's scripts and its VMs. It stays on its core.
 pub struct ScriptEngine {
-    pool: Pool,
+    pub(super) pool: Pool,
+    pub(super) registry: Registry,
     limits: ScriptLimits,
     entries: Vec<Option<Entry>>,
     free: Vec<u32>,
@@ -117,6 +119,7 @@ impl ScriptEngine {
         };
         Ok(ScriptEngine {
             pool: Pool::new(pool_limits, interrupt)?,
+            registry: Registry::default(),
             limits,
             entries: Vec::new(),
             free: Vec::new(),
@@ -275,8 +278,27 @@ impl ScriptEngine {
                 }
             },
         };
+        let end = self.run_in(vm, Callee::Script(chunk, digest), keys, arguments, host, reply);
+        if matches!(end, ScriptEnd::Aside(_) | ScriptEnd::Crowded)
+            && let Some(entry) = self.entries.get_mut(index as usize).and_then(Option::as_mut)
+        {
+            entry.is_long = true;
+        }
+        end
+    }
+
+    /// Runs a script or a function, which may begin, in the VM that stands ready.
+    pub(super) fn run_in(
+        &mut self,
+        vm: VmId,
+        callee: Callee,
+        keys: &[&[u8]],
+        arguments: &[&[u8]],
+        host: &mut dyn ScriptHost,
+        reply: &mut dyn ReplySink,
+    ) -> ScriptEnd {
         self.pool.vm(vm).set_random(self.random);
-        let end = self.pool.vm(vm).run(chunk, &digest, keys, arguments, host, reply);
+        let end = self.pool.vm(vm).run(callee, keys, arguments, host, reply);
         self.random = self.pool.vm(vm).random();
         match end {
             RunEnd::Done => ScriptEnd::Done,
@@ -286,9 +308,6 @@ impl ScriptEngine {
                 ScriptEnd::Raised
             }
             RunEnd::Aside => {
-                if let Some(entry) = self.entries.get_mut(index as usize).and_then(Option::as_mut) {
-                    entry.is_long = true;
-                }
                 if self.pool.may_keep() {
                     self.pool.keep(vm);
                     return ScriptEnd::Aside(RunId(vm));

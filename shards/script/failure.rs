@@ -1,21 +1,39 @@
 //! The text of an error that no `pcall` of the script caught.
 
 use super::lua::*;
-use super::source::ScriptDigest;
 use std::ffi::CStr;
 use std::os::raw::c_int;
 
-/// Words the error that a thread ended with as Redis does: the message, the script, the place.
+/// Words the error that a thread ended with as Redis does: the message, the script (a digest, or a function's name), the place.
 ///
 /// # Safety
 /// `thread` has just ended with `status`, an error; the limit is lifted.
-pub(super) unsafe fn describe(thread: *mut lua_State, status: c_int, digest: &ScriptDigest) -> Vec<u8> {
+pub(super) unsafe fn describe(thread: *mut lua_State, status: c_int, script: &[u8]) -> Vec<u8> {
     // SAFETY: the error value is on top; the frames are still there, LuaJIT does not unwind a thread that failed.
     unsafe {
-        if status == LUA_ERRMEM {
-            return format!("ERR Error running script {digest}, not enough memory").into_bytes();
+        let Some(mut message) = message(thread, status) else {
+            return [b"ERR Error running script ", script, b", not enough memory"].concat();
+        };
+        if let Some((source, line)) = place(thread, &message) {
+            message.extend_from_slice(b" script: ");
+            message.extend_from_slice(script);
+            message.extend_from_slice(format!(", on {source}:{line}.").as_bytes());
         }
-        let mut message = match lua_type(thread, -1) {
+        message
+    }
+}
+
+/// The message of the error that a thread ended with; none if memory was short.
+///
+/// # Safety
+/// As for [`describe`].
+pub(super) unsafe fn message(thread: *mut lua_State, status: c_int) -> Option<Vec<u8>> {
+    // SAFETY: see `describe`.
+    unsafe {
+        if status == LUA_ERRMEM {
+            return None;
+        }
+        Some(match lua_type(thread, -1) {
             LUA_TTABLE => {
                 lua_pushstring_(thread, c"err".as_ptr());
                 lua_rawget_(thread, -2);
@@ -32,11 +50,7 @@ pub(super) unsafe fn describe(thread: *mut lua_State, status: c_int, digest: &Sc
                 let name = CStr::from_ptr(lua_typename(thread, kind)).to_string_lossy();
                 format!("ERR {name}: {:p}", lua_topointer(thread, -1)).into_bytes()
             }
-        };
-        if let Some((source, line)) = place(thread, &message) {
-            message.extend_from_slice(format!(" script: {digest}, on {source}:{line}.").as_bytes());
-        }
-        message
+        })
     }
 }
 

@@ -4,7 +4,7 @@
 //! cannot do that, since it cannot cross a native frame; here the whole native stack is switched away from, and back to later.
 //! What lies on it meanwhile is the VM's alone, because a VM runs one script at a time.
 
-use super::lua::{lua_State, lua_resume_};
+use super::lua::{lua_State, lua_gettop, lua_resume_};
 use super::nesting::STACK_BYTES_MIN;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -62,8 +62,10 @@ impl Fiber {
             let mut order = first;
             loop {
                 order = match order {
-                    // SAFETY: the VM has prepared the thread; see `super::vm`.
-                    Order::Run(thread) => yielder.suspend(Left::Ended(unsafe { lua_resume_(thread, 0) })),
+                    // SAFETY: the VM has prepared the thread, with a function and its arguments; see `super::vm`.
+                    Order::Run(thread) => {
+                        yielder.suspend(Left::Ended(unsafe { lua_resume_(thread, lua_gettop(thread) - 1) }))
+                    }
                     Order::Quit => return,
                     Order::GoOn => panic!("nothing was set aside"),
                 };

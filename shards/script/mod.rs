@@ -8,18 +8,24 @@ mod failure;
 #[cfg(test)]
 mod fake_host;
 mod fiber;
+#[cfg(test)]
+mod function_tests;
+mod functions;
 mod host;
 mod interrupt;
 mod libraries;
+mod loading;
 mod lua;
 mod lua_reply;
 mod memory;
+mod metadata;
 mod nesting;
 mod number;
 #[cfg(test)]
 mod oracle_tests;
 mod pool;
 mod random;
+mod registration;
 mod room;
 #[cfg(test)]
 mod script_tests;
@@ -35,6 +41,7 @@ mod vm;
 mod work;
 
 pub use engine::{NO_SCRIPT, RunId, Script, ScriptEnd, ScriptEngine, ScriptError, ScriptLimits};
+pub use functions::{Callable, Function, Library, NewLibraries};
 pub use host::{CallEnd, LogLevel, ScriptHost};
 pub use interrupt::{Interrupt, SliceTimer, TICKS_PER_SLICE};
 pub use self_test::proves_hooks_fire_in_compiled_loops;

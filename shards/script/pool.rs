@@ -3,6 +3,7 @@
 //! A script runs in the VM that stands ready. If it outlives its slice it keeps that VM, and another takes the place: an idle one, or a
 //! new one. At most [`PoolLimits::vms_max`] exist, and one of them always stands ready, so that a short script never waits for long ones.
 
+use super::functions::LibraryId;
 use super::interrupt::Interrupt;
 use super::lua::turn_jit_off;
 use super::memory::{Memory, PoolMemory};
@@ -198,7 +199,7 @@ impl Pool {
         if let Some(Some(chunk)) = slot.chunks.get(place) {
             return Ok(*chunk);
         }
-        let chunk = slot.vm.compile(text)?;
+        let chunk = slot.vm.compile(text, c"@user_script")?;
         if slot.chunks.len() <= place {
             slot.chunks.resize(place + 1, None);
         }
@@ -234,6 +235,20 @@ impl Pool {
             }
             for chunk in chunks.into_iter().flatten() {
                 slot.vm.release(chunk);
+            }
+        }
+    }
+
+    /// A library is forgotten: its callbacks go in every VM that has loaded it.
+    pub(super) fn forget_library(&mut self, library: LibraryId) {
+        for slot in self.slots.iter_mut().flatten() {
+            if !slot.vm.has_loaded(library) {
+                continue;
+            }
+            if slot.vm.is_aside() {
+                slot.is_retired = true;
+            } else {
+                slot.vm.forget(library);
             }
         }
     }

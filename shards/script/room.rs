@@ -8,9 +8,10 @@ use super::lua::{lua_State, lua_getallocf};
 use super::memory::Memory;
 use super::nesting::Nesting;
 use super::random::Random;
+use super::registration::{LOAD_TIMEOUT, Loading};
 use crate::reply::Protocol;
 use std::any::Any;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
@@ -50,6 +51,8 @@ pub(super) struct Room {
     pub(super) at_slice_end: Cell<AtSliceEnd>,
     /// The way out of the native stack; there is one while a run is on it.
     exit: Cell<*const Exit>,
+    /// The load of a library that is under way.
+    pub(super) loading: RefCell<Option<Loading>>,
 }
 
 /// What the end of a slice means to a run.
@@ -59,6 +62,8 @@ pub(super) enum AtSliceEnd {
     Aside,
     /// It has had its time.
     Stop(&'static str),
+    /// It is the load of a library: it goes on until it has had its steps.
+    Load,
 }
 
 impl Room {
@@ -75,6 +80,7 @@ impl Room {
             at_slice_end: Cell::new(AtSliceEnd::Aside),
             exit: Cell::new(std::ptr::null()),
             json_options: Cell::new(JsonOptions::default()),
+            loading: RefCell::new(None),
             nesting: Nesting::new(),
             patterns: UnsafeCell::new(Patterns::new()),
             #[cfg(test)]
@@ -133,6 +139,11 @@ impl Room {
     fn leave(&self) {
         match self.at_slice_end.get() {
             AtSliceEnd::Stop(text) => self.ending.set(Ending::Stopped(text)),
+            AtSliceEnd::Load => {
+                if !self.loading.borrow_mut().as_mut().is_some_and(Loading::goes_on) {
+                    self.ending.set(Ending::Stopped(LOAD_TIMEOUT));
+                }
+            }
             AtSliceEnd::Aside => {
                 // SAFETY: the fiber set it before it ran anything, and lives as long as the VM; this runs on its stack.
                 let exit = unsafe { self.exit.get().as_ref() };

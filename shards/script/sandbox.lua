@@ -6,9 +6,10 @@
 --
 -- Arguments: the table `redis`; functions in Rust: an assignment to a locked table (a metamethod, reported with its line), the same from
 -- a function (without, as in Redis), a read of a missing global, the random functions, coroutine.running and yield; whether the run is being taken down;
--- the libraries in Rust, by name.
--- Results: the global table of all scripts, and its contents, where each run puts KEYS and ARGV.
-local redis, assigned, refuse, missing, random, randomseed, running, yield, is_stopped, libraries = ...
+-- the libraries in Rust, by name; redis.register_function.
+-- Results: the global table of all scripts; its contents, where each run puts KEYS and ARGV; its contents while a library of functions
+-- is loaded.
+local redis, assigned, refuse, missing, random, randomseed, running, yield, is_stopped, libraries, register_function = ...
 
 local getmetatable, setmetatable, rawget, rawset, next, pairs = getmetatable, setmetatable, rawget, rawset, next, pairs
 local pcall, xpcall, select, type, tostring, load, collectgarbage = pcall, xpcall, select, type, tostring, load, collectgarbage
@@ -270,4 +271,11 @@ function contents.getmetatable(object)
   return getmetatable(object)
 end
 
-return globals, contents
+-- A library registers its functions in a world that has nothing else.
+local loading_redis = choose(redis, [[log LOG_DEBUG LOG_VERBOSE LOG_NOTICE LOG_WARNING REDIS_VERSION REDIS_VERSION_NUM]])
+loading_redis.register_function = register_function
+local loading_front = lock(setmetatable(loading_redis, { __index = missing }))
+metatable_of[loading_front] = lock({ __index = missing })
+local loading = setmetatable({ redis = loading_front }, { __index = missing })
+
+return globals, contents, loading

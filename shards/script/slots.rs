@@ -25,6 +25,9 @@ pub(super) const COUNT: c_int = 13;
 /// Where the sandbox leaves the table of [`GLOBALS`] in the registry.
 pub(super) const CONTENTS_NAME: &CStr = c"ringkeep_globals";
 
+/// Where it leaves what stands in for that table while a library is loaded.
+pub(super) const LOADING_NAME: &CStr = c"ringkeep_loading";
+
 /// The names, from [`KEYS`] to [`SET`].
 const NAMES: [&CStr; 11] = [
     c"KEYS",

@@ -77,6 +77,33 @@ pub struct ScriptFlags {
     pub allow_cross_slot_keys: bool,
 }
 
+impl ScriptFlags {
+    /// Sets the flag of this name; whether there is one.
+    pub(super) fn set(&mut self, name: &[u8]) -> bool {
+        match name {
+            b"no-writes" => self.no_writes = true,
+            b"allow-oom" => self.allow_oom = true,
+            b"allow-stale" => self.allow_stale = true,
+            b"no-cluster" => self.no_cluster = true,
+            b"allow-cross-slot-keys" => self.allow_cross_slot_keys = true,
+            _ => return false,
+        }
+        true
+    }
+
+    /// The names of the flags that are set, in Redis's order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (self.no_writes, "no-writes"),
+            (self.allow_oom, "allow-oom"),
+            (self.allow_stale, "allow-stale"),
+            (self.no_cluster, "no-cluster"),
+            (self.allow_cross_slot_keys, "allow-cross-slot-keys"),
+        ];
+        all.into_iter().filter_map(|(is_set, name)| is_set.then_some(name))
+    }
+}
+
 /// Reads the flags and says where the Lua text starts: at the line break that ends the first line, so that line numbers stay
 /// right. The error is what the client reads.
 pub(super) fn parse_shebang(source: &[u8]) -> Result<(ScriptFlags, &[u8]), Vec<u8>> {
@@ -96,15 +123,8 @@ pub(super) fn parse_shebang(source: &[u8]) -> Result<(ScriptFlags, &[u8]), Vec<u
         };
         // No flags at all are none; an empty one among others is unknown, as in Redis.
         for name in names.split(|&byte| byte == b',').filter(|_| !names.is_empty()) {
-            match name {
-                b"no-writes" => flags.no_writes = true,
-                b"allow-oom" => flags.allow_oom = true,
-                b"allow-stale" => flags.allow_stale = true,
-                b"no-cluster" => flags.no_cluster = true,
-                b"allow-cross-slot-keys" => flags.allow_cross_slot_keys = true,
-                _ => {
-                    return Err([b"ERR Unexpected flag in script shebang: ", name].concat());
-                }
+            if !flags.set(name) {
+                return Err([b"ERR Unexpected flag in script shebang: ", name].concat());
             }
         }
     }
@@ -113,7 +133,7 @@ pub(super) fn parse_shebang(source: &[u8]) -> Result<(ScriptFlags, &[u8]), Vec<u
 
 /// Splits a line into words as Redis's configuration lines are split: by blanks, with quotes of both kinds. `None` if a quote is
 /// not closed or is closed inside a word.
-fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+pub(super) fn split_words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut words = Vec::new();
     let mut rest = line;
     loop {

@@ -4,29 +4,72 @@ use super::api;
 use super::convert::write_value;
 use super::failure;
 use super::fiber::{Fiber, Left};
+use super::functions::Callbacks;
 use super::host::ScriptHost;
 use super::interrupt::Interrupt;
 use super::libraries::{self, LIBRARIES};
 use super::lua::*;
 use super::memory::{Memory, allocate};
 use super::random::Random;
+use super::registration::redis_register_function;
 use super::room::{AtSliceEnd, Ending, Room};
 use super::slots;
 use super::source::ScriptDigest;
 use crate::limits::SCRIPT_ARGUMENTS_MAX;
 use crate::reply::{Discarded, Protocol, ReplySink};
+use std::ffi::CStr;
 use std::mem::ManuallyDrop;
 use std::os::raw::c_int;
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
+use std::rc::Rc;
 
 /// The text that builds the sandbox.
 const SANDBOX: &str = include_str!("sandbox.lua");
 /// Garbage that is worth a collection although nothing wants its room, in bytes.
 const BLOAT_BYTES_MIN: usize = 768 << 10;
-/// A compiled chunk of one VM: its number in that VM's registry.
+/// A function of one VM, a compiled chunk or a library's callback: its number in that VM's registry.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Chunk(c_int);
+
+impl Chunk {
+    /// Keeps the function on top of the stack, which is popped.
+    ///
+    /// # Safety
+    /// `l` is a live thread of the VM, with the limit lifted.
+    pub(super) unsafe fn keep(l: *mut lua_State) -> Self {
+        // SAFETY: see above.
+        Chunk(unsafe { luaL_ref(l, LUA_REGISTRYINDEX) })
+    }
+
+    /// Pushes the function.
+    ///
+    /// # Safety
+    /// As for [`Chunk::keep`]; a slot is free, and the function was not released.
+    pub(super) unsafe fn push(self, l: *mut lua_State) {
+        // SAFETY: see above.
+        unsafe { lua_rawgeti_(l, LUA_REGISTRYINDEX, self.0) };
+    }
+}
+
+/// What a run calls.
+#[derive(Clone, Debug)]
+pub(super) enum Callee {
+    /// A script: it finds keys and arguments in globals.
+    Script(Chunk, ScriptDigest),
+    /// A library's callback, with the function's name: it is given keys and arguments.
+    Function(Chunk, Rc<[u8]>),
+}
+
+impl Callee {
+    /// What errors call it.
+    fn name(&self) -> &[u8] {
+        match self {
+            Callee::Script(_, digest) => digest.as_bytes(),
+            Callee::Function(_, name) => name,
+        }
+    }
+}
 
 /// Why a text did not compile.
 pub(super) enum CompileError {
@@ -62,12 +105,15 @@ pub(super) struct Vm {
     cycles: u8,
     run: Run,
     /// Its memory ran out, or a run was taken down in it: nobody knows what state its libraries are in.
-    is_spent: bool,
+    pub(super) is_spent: bool,
+    /// Those of the libraries that were loaded in it.
+    pub(super) callbacks: Callbacks,
 }
 
 /// The run under way.
 struct Run {
-    digest: ScriptDigest,
+    /// None before the first one.
+    callee: Option<Callee>,
     /// The random numbers before it: a run that is repeated gets the same ones.
     random: Random,
     is_aside: bool,
@@ -96,8 +142,17 @@ impl Vm {
                 drop(Box::from_raw(room.as_ptr()));
                 return Err("no memory for a Lua VM".into());
             }
-            let run = Run { digest: ScriptDigest::of(b""), random: Random::default(), is_aside: false };
-            let mut vm = Vm { main, room, fiber, floor_bytes: 0, cycles: 0, run, is_spent: false };
+            let run = Run { callee: None, random: Random::default(), is_aside: false };
+            let mut vm = Vm {
+                main,
+                room,
+                fiber,
+                floor_bytes: 0,
+                cycles: 0,
+                run,
+                is_spent: false,
+                callbacks: Callbacks::default(),
+            };
             if lua_cpcall(main, build, std::ptr::null_mut()) != LUA_OK {
                 return Err(format!("the Lua sandbox: {}", String::from_utf8_lossy(string_at(main, -1))));
             }
@@ -121,29 +176,29 @@ impl Vm {
         self.main
     }
 
-    /// Compiles a text (no bytecode) and keeps the function.
-    pub(super) fn compile(&mut self, text: &[u8]) -> Result<Chunk, CompileError> {
+    /// Compiles a text (no bytecode) and keeps the function. Errors call the text `name`.
+    pub(super) fn compile(&mut self, text: &[u8], name: &CStr) -> Result<Chunk, CompileError> {
         if text.starts_with(&LUA_SIGNATURE[..1]) {
             return Err(CompileError::Syntax(b"attempt to load chunk with wrong mode".to_vec()));
         }
-        match self.try_compile(text) {
+        match self.try_compile(text, name) {
             Err(CompileError::Memory) => {
                 self.collect();
-                self.try_compile(text)
+                self.try_compile(text, name)
             }
             result => result,
         }
     }
 
-    fn try_compile(&mut self, text: &[u8]) -> Result<Chunk, CompileError> {
+    fn try_compile(&mut self, text: &[u8], name: &CStr) -> Result<Chunk, CompileError> {
         let l = self.main;
         // SAFETY: `luaL_loadbuffer` is protected by itself; the rest runs with the limit lifted.
         unsafe {
             lua_settop(l, slots::COUNT);
-            let status = luaL_loadbuffer(l, text.as_ptr().cast(), text.len(), c"@user_script".as_ptr());
+            let status = luaL_loadbuffer(l, text.as_ptr().cast(), text.len(), name.as_ptr());
             let _lifted = self.room().memory.lift();
             match status {
-                LUA_OK => Ok(Chunk(luaL_ref(l, LUA_REGISTRYINDEX))),
+                LUA_OK => Ok(Chunk::keep(l)),
                 LUA_ERRMEM => Err(CompileError::Memory),
                 _ => Err(CompileError::Syntax(string_at(l, -1).to_vec())),
             }
@@ -168,11 +223,10 @@ impl Vm {
         self.floor_bytes = self.room().memory.used_bytes();
     }
 
-    /// Runs a compiled script and writes its result, or its error, to `reply`, unless it is set aside.
+    /// Runs a script or a function and writes its result, or its error, to `reply`, unless it is set aside.
     pub(super) fn run(
         &mut self,
-        chunk: Chunk,
-        digest: &ScriptDigest,
+        callee: Callee,
         keys: &[&[u8]],
         arguments: &[&[u8]],
         host: &mut dyn ScriptHost,
@@ -185,7 +239,6 @@ impl Vm {
         }
         let main = self.main;
         let thread = self.room().script_thread.get();
-        self.run = Run { digest: *digest, random: self.room().random.get(), is_aside: false };
         self.room().protocol.set(Protocol::Resp2);
         self.room().ending.set(Ending::Open);
         libraries::reset(self.room());
@@ -195,10 +248,21 @@ impl Vm {
         unsafe {
             let _lifted = self.room().memory.lift();
             lua_settop(main, slots::COUNT);
-            set_global_list(main, slots::KEYS, keys);
-            set_global_list(main, slots::ARGV, arguments);
-            lua_rawgeti_(thread, LUA_REGISTRYINDEX, chunk.0);
+            match callee {
+                Callee::Script(chunk, _) => {
+                    set_global_list(main, slots::KEYS, keys);
+                    set_global_list(main, slots::ARGV, arguments);
+                    chunk.push(thread);
+                }
+                Callee::Function(callback, _) => {
+                    self.clear_global_lists();
+                    callback.push(thread);
+                    push_list(thread, keys);
+                    push_list(thread, arguments);
+                }
+            }
         }
+        self.run = Run { callee: Some(callee), random: self.room().random.get(), is_aside: false };
         self.slice(Some(host), reply)
     }
 
@@ -232,9 +296,13 @@ impl Vm {
         self.run.is_aside
     }
 
-    /// The script that runs, or ran last.
+    /// The script that runs, or ran last. A function has none: that of its name stands for it.
     pub(super) fn digest(&self) -> ScriptDigest {
-        self.run.digest
+        match &self.run.callee {
+            Some(Callee::Script(_, digest)) => *digest,
+            Some(Callee::Function(_, name)) => ScriptDigest::of(name),
+            None => ScriptDigest::of(b""),
+        }
     }
 
     /// Whether it is better thrown away than used again.
@@ -290,14 +358,30 @@ impl Vm {
         }
         self.is_spent |= status == LUA_ERRMEM || ending != Ending::Open;
         // SAFETY: the thread stands where it raised.
-        let text = unsafe { failure::describe(thread, status, &self.run.digest) };
+        let text = unsafe { failure::describe(thread, status, self.run.callee.as_ref().map_or(b"", Callee::name)) };
         self.renew_thread();
         reply.error_bytes(&text);
         if ending == Ending::Open { RunEnd::Raised } else { RunEnd::Stopped }
     }
 
+    /// Runs the text of a library, which is never set aside, on the stack of runs; Lua's status.
+    pub(super) fn run_load(&mut self, thread: *mut lua_State, host: &mut dyn ScriptHost) -> c_int {
+        // SAFETY: it lives until the VM is dropped; only shared references to it are made.
+        let room = unsafe { self.room.as_ref() };
+        room.nesting.clear(&room.memory);
+        let left = {
+            let _host = room.lend(host);
+            self.fiber.run(thread)
+        };
+        room.nesting.clear(&room.memory);
+        match left {
+            Left::Ended(status) => status,
+            Left::Aside => panic!("a load goes on until it ends"),
+        }
+    }
+
     /// A new thread for the scripts to come: one that ended with an error cannot be used again.
-    fn renew_thread(&self) {
+    pub(super) fn renew_thread(&self) {
         let _lifted = self.room().memory.lift();
         // SAFETY: the limit is lifted; the slot is one of ours.
         unsafe {
@@ -305,6 +389,23 @@ impl Vm {
             let thread = lua_newthread(self.main);
             lua_replace(self.main, slots::THREAD);
             self.room().script_thread.set(thread);
+        }
+    }
+
+    /// No script's keys and arguments are left in the globals.
+    ///
+    /// # Safety
+    /// The limit is lifted and nothing runs.
+    pub(super) unsafe fn clear_global_lists(&self) {
+        let main = self.main;
+        // SAFETY: see above; the main thread has free slots above its constants.
+        unsafe {
+            lua_settop(main, slots::COUNT);
+            for name in [slots::KEYS, slots::ARGV] {
+                lua_pushvalue(main, name);
+                lua_pushnil(main);
+                lua_rawset(main, slots::GLOBALS);
+            }
         }
     }
 
@@ -360,12 +461,19 @@ unsafe fn set_global_list(l: *mut lua_State, name: c_int, values: &[&[u8]]) {
     // SAFETY: the main thread has 20 free slots above its constants, and the limit is lifted.
     unsafe {
         lua_pushvalue(l, name);
+        push_list(l, values);
+        lua_rawset(l, slots::GLOBALS);
+    }
+}
+
+unsafe fn push_list(l: *mut lua_State, values: &[&[u8]]) {
+    // SAFETY: the callers have three free slots, and the limit is lifted.
+    unsafe {
         lua_createtable(l, values.len() as c_int, 0);
         for (index, value) in (1..).zip(values) {
             push_bytes(l, value);
             lua_rawseti_(l, -2, index);
         }
-        lua_rawset(l, slots::GLOBALS);
     }
 }
 
@@ -423,7 +531,9 @@ unsafe extern "C-unwind" fn build(l: *mut lua_State) -> c_int {
             }
             lua_pop(l, 1);
         }
-        lua_call(l, 10, 2);
+        lua_pushcfunction(l, redis_register_function);
+        lua_call(l, 11, 3);
+        lua_setfield(l, LUA_REGISTRYINDEX, slots::LOADING_NAME.as_ptr());
         lua_setfield(l, LUA_REGISTRYINDEX, slots::CONTENTS_NAME.as_ptr());
         lua_replace(l, LUA_GLOBALSINDEX);
     }
