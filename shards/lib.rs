@@ -8,6 +8,7 @@ mod checkpoint;
 #[cfg(test)]
 mod checkpoint_tests;
 pub mod command;
+mod crc64;
 pub mod glob;
 pub mod group;
 mod housekeeping;

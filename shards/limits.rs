@@ -129,6 +129,7 @@ const _: () = assert!(CHECKPOINT_CHUNK_BYTES.is_multiple_of(BLOCK_BYTES_MAX as u
 const _: () = assert!(CHECKPOINT_PENDING_BYTES_MAX >= CHECKPOINT_CHUNK_BYTES + CHECKPOINT_BATCH_BYTES_MAX);
 const _: () =
     assert!(ENTRY_BYTES_MAX > STRING_BYTES_MAX + (1 << 20), "a string of any length that is allowed can be stored");
+const _: () = assert!(LIBRARIES_BYTES_MAX <= STRING_BYTES_MAX, "what is unpacked fits into the tick's entry");
 const _: () = assert!(BATCH_BYTES_MAX < ENTRY_BYTES_MAX, "a batch is proposed before it is full");
 const _: () = assert!((BATCH_BYTES_MAX as u64) < UNCOMMITTED_BYTES_MAX, "a batch fits beside what is proposed");
 const _: () =

@@ -3,10 +3,11 @@
 use crate::command::{Arguments, Command};
 use crate::group::Message;
 use crate::ids::{Batch, ContextId, SegmentId, Timestamp};
-use crate::keyspace::{ColdRange, DatabaseIndex};
+use crate::keyspace::{ColdRange, DatabaseIndex, LibrarySet};
 use crate::log::{CheckpointChunk, LogWrite, SegmentRole};
 use crate::lost::Lost;
 use crate::reply::{Protocol, ReplySink};
+use std::sync::Arc;
 
 /// The time of an input.
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,6 +94,8 @@ pub enum Input<'a> {
         /// The keys.
         keys: &'a [&'a [u8]],
     },
+    /// The first shard has committed these libraries of functions: this one's are to be the same. Their gate comes as that of a request.
+    Libraries(&'a Arc<LibrarySet>),
     /// UNWATCH, DISCARD, a connection that left.
     Unwatch {
         /// The keys.

@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 mod catch_up;
+mod functions;
 mod requests;
 mod scripts;
 mod snapshots;
@@ -90,6 +91,8 @@ pub struct Shard {
     applied: (LogIndex, Term),
     /// The term in which this member leads and has applied its own first entry.
     serving: Option<Term>,
+    /// The term in which it was told of the first shard's libraries and took them over.
+    libraries_of: Option<Term>,
     open: Gate,
     fence: u64,
     fence_joined: bool,
@@ -132,6 +135,7 @@ impl Shard {
             waits_for_entries: false,
             applied: start.applied,
             serving: None,
+            libraries_of: None,
             open,
             fence: 1,
             fence_joined: false,
@@ -161,6 +165,7 @@ impl Shard {
                 outputs.outcome = self.exec(now, items, watches, reply, done, context, segments);
             }
             Input::Watch { db, keys } => self.watch(db, keys, outputs),
+            Input::Libraries(set) => outputs.outcome = self.take_libraries(set),
             Input::Unwatch { watches } => self.unwatch(watches),
             Input::EndOfTick => self.end_of_tick(now, segments, outputs),
             Input::DiskFree(bytes) => self.housekeeping.disk_free(bytes),

@@ -132,6 +132,8 @@ pub enum Run {
     Walk(ShardHandler),
     /// A script: EVAL and its kin.
     Script,
+    /// What concerns libraries of functions: the first shard, whose copies the others keep.
+    Library,
     /// The connection itself: transactions, protocol, its own names.
     Connection,
     /// The node: every core is asked, or none.

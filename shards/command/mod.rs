@@ -23,6 +23,7 @@ mod expiry;
 mod extended;
 mod failure;
 mod field;
+mod functions;
 mod hello;
 mod help;
 mod host;
@@ -32,6 +33,7 @@ mod modules;
 mod multi_string;
 mod natural;
 mod object;
+mod payload;
 mod range;
 mod row;
 mod scan;
@@ -56,12 +58,17 @@ pub use connection::{run_on_connection, timeout_ms};
 pub use cursor::{CURSOR_SHARDS_MAX, Cursor};
 pub use describe::{categories, command as run_command};
 pub use failure::Failure;
+pub(crate) use functions::{
+    List as FunctionList, Load as FunctionLoad, RestorePolicy, TOO_MUCH as TOO_MANY_LIBRARIES,
+    check_flush as check_function_flush,
+};
 pub use hello::REDIS_VERSION;
 pub use help::write as write_help;
 pub use host::{ClientFacts, ConnectionHost, Endpoint, PreferredEndpoint};
 pub use object::MEMORY_USAGE;
+pub(crate) use payload::{dump as dump_libraries, restore as restore_libraries};
 pub use scan::scan_within;
-pub(crate) use script::Evaluation;
+pub(crate) use script::{Evaluation, FunctionCall};
 pub use script_calls::{CallCount, RecordedCall, ScriptCalls};
 pub use server::DEBUG_OBJECT;
 pub use session::{Admission, Door, Queue, ReplyMode, Session};

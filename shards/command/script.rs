@@ -1,4 +1,4 @@
-//! Scripts: the rows of EVAL and its kin. The shard runs them.
+//! Scripts and functions: the rows of EVAL, FCALL and their kin. The shard runs them.
 
 use crate::command::command::{Command, Keys, Run, flag};
 use crate::command::failure::Failure;
@@ -32,6 +32,28 @@ impl<'a> Evaluation<'a> {
     }
 }
 
+/// The parts of an FCALL's arguments.
+pub(crate) struct FunctionCall<'a> {
+    /// The keys.
+    pub(crate) keys: &'a [&'a [u8]],
+    /// The arguments.
+    pub(crate) arguments: &'a [&'a [u8]],
+}
+
+impl<'a> FunctionCall<'a> {
+    /// Reads `FCALL function numkeys key... argument...`, but for the function's name.
+    ///
+    /// # Errors
+    /// The number of keys is none, or does not fit.
+    pub(crate) fn read(list: &'a [&'a [u8]]) -> Result<Self, Failure> {
+        match Evaluation::read(list) {
+            Ok(Evaluation { keys, arguments, .. }) => Ok(FunctionCall { keys, arguments }),
+            Err(Failure::NotInteger) => Err(Failure::text("ERR Bad number of keys provided")),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
 const EVAL: u32 = flag::NOSCRIPT
     | flag::SKIP_MONITOR
     | flag::MAY_REPLICATE
@@ -46,13 +68,21 @@ const fn row(name: &'static str, flags: u32) -> Command {
 }
 
 /// The rows of this family.
-pub const COMMANDS: &[Command] =
-    &[row("eval", EVAL), row("evalsha", EVAL), row("eval_ro", EVAL_RO), row("evalsha_ro", EVAL_RO)];
+pub const COMMANDS: &[Command] = &[
+    row("eval", EVAL),
+    row("evalsha", EVAL),
+    row("eval_ro", EVAL_RO),
+    row("evalsha_ro", EVAL_RO),
+    row("fcall", EVAL),
+    row("fcall_ro", EVAL_RO),
+];
 
 /// The rows of this family as a shard's own port has them.
-pub(crate) static COMMANDS_AT_SHARD_PORT: [Command; 4] = [
+pub(crate) static COMMANDS_AT_SHARD_PORT: [Command; 6] = [
     row("eval", EVAL | flag::AT_SHARD_PORT),
     row("evalsha", EVAL | flag::AT_SHARD_PORT),
     row("eval_ro", EVAL_RO | flag::AT_SHARD_PORT),
     row("evalsha_ro", EVAL_RO | flag::AT_SHARD_PORT),
+    row("fcall", EVAL | flag::AT_SHARD_PORT),
+    row("fcall_ro", EVAL_RO | flag::AT_SHARD_PORT),
 ];

@@ -4,7 +4,7 @@ use crate::command::call::{Arguments, Call};
 use crate::command::command::{Command, Keys, Run, flag};
 use crate::command::failure::Failure;
 use crate::command::row::row;
-use crate::command::{key, scan, script};
+use crate::command::{functions, key, scan, script};
 use crate::reply::ReplySink;
 
 /// What a command of the table is on a shard's own port.
@@ -13,9 +13,10 @@ pub fn at_shard_port(command: &'static Command) -> &'static Command {
         "copy" => &COPY,
         "move" => &MOVE,
         "scan" => &SCAN,
-        name @ ("eval" | "evalsha" | "eval_ro" | "evalsha_ro") => {
+        name @ ("eval" | "evalsha" | "eval_ro" | "evalsha_ro" | "fcall" | "fcall_ro") => {
             script::COMMANDS_AT_SHARD_PORT.iter().find(|row| row.name == name).expect("each has its row")
         }
+        "function|load" => &functions::LOAD_AT_SHARD_PORT,
         _ => command,
     }
 }
@@ -43,8 +44,8 @@ fn scan_single(call: &mut Call<'_>, arguments: Arguments<'_>, reply: &mut dyn Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::find;
     use crate::command::testing::TestShard;
+    use crate::command::{find, find_subcommand};
 
     fn run(shard: &mut TestShard, line: &str) -> String {
         let words: Vec<&str> = line.split(' ').collect();
@@ -68,8 +69,11 @@ mod tests {
 
     #[test]
     fn rows_differ_in_nothing_that_clients_see() {
-        for row in [&COPY, &MOVE, &SCAN].into_iter().chain(&script::COMMANDS_AT_SHARD_PORT) {
-            let table = find(row.name.as_bytes()).unwrap();
+        let load = &functions::LOAD_AT_SHARD_PORT;
+        for row in [&COPY, &MOVE, &SCAN, load].into_iter().chain(&script::COMMANDS_AT_SHARD_PORT) {
+            let (container, name) = row.name.split_once('|').unwrap_or((row.name, ""));
+            let table = find(container.as_bytes()).unwrap();
+            let table = find_subcommand(table, name.as_bytes()).unwrap_or(table);
             assert_eq!(
                 (row.arity, row.flags & !flag::AT_SHARD_PORT, row.keys),
                 (table.arity, table.flags, table.keys),

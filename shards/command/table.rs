@@ -2,8 +2,8 @@
 
 use crate::command::command::Command;
 use crate::command::{
-    bit_range, bitfield, bits, client, cluster, connection, counter, describe, expiry, key, lcs, modules, multi_string,
-    object, range, scan, script, server, string,
+    bit_range, bitfield, bits, client, cluster, connection, counter, describe, expiry, functions, key, lcs, modules,
+    multi_string, object, range, scan, script, server, string,
 };
 use std::sync::OnceLock;
 
@@ -22,6 +22,7 @@ const FAMILIES: &[&[Command]] = &[
     scan::COMMANDS,
     object::COMMANDS,
     script::COMMANDS,
+    functions::COMMANDS,
     connection::COMMANDS,
     client::COMMANDS,
     cluster::COMMANDS,

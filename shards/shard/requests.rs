@@ -33,9 +33,14 @@ impl Shard {
             reply.error(text);
             return Outcome::Done(Gate::OPEN);
         }
+        if let Run::Library = command.run {
+            let mark = self.keyspace.mark();
+            self.library(command, arguments, reply);
+            return Outcome::Done(self.gate(self.keyspace.changed_since_mark(mark)));
+        }
         let handler = match command.run {
             Run::Shard(handler) | Run::PerKey(handler, _) | Run::EveryShard(handler, _) | Run::Walk(handler) => handler,
-            Run::Script | Run::Connection | Run::Node | Run::Container => {
+            Run::Script | Run::Library | Run::Connection | Run::Node | Run::Container => {
                 panic!("{} does not run in a shard", command.name)
             }
         };
@@ -150,9 +155,13 @@ impl Shard {
         reply: &mut dyn ReplySink,
         segments: &dyn Segments,
     ) -> Result<(), Failure> {
+        if let Run::Library = command.run {
+            self.library(command, arguments, reply);
+            return Ok(());
+        }
         let handler = match command.run {
             Run::Shard(handler) | Run::PerKey(handler, _) | Run::EveryShard(handler, _) | Run::Walk(handler) => handler,
-            Run::Script | Run::Connection | Run::Node | Run::Container => {
+            Run::Script | Run::Library | Run::Connection | Run::Node | Run::Container => {
                 panic!("{} does not run in a shard", command.name)
             }
         };

@@ -2,13 +2,13 @@
 
 use super::Shard;
 use super::requests::{CROSS_SHARD, HANDS_OVER, NOT_SERVING};
-use crate::command::{Arguments, Command, Evaluation, flag};
+use crate::command::{Arguments, Command, Evaluation, Failure, FunctionCall, flag};
 use crate::ids::{Batch, ContextId};
 use crate::keyspace::{ColdRange, DatabaseIndex, KeyHash, Mark, Segments};
 use crate::limits::CONTEXTS_MAX;
 use crate::port::{Aside, ExecItem, Gate, Now, Outcome, Request, WatchedKey};
 use crate::reply::{Discarded, ReplySink};
-use crate::script::{NO_SCRIPT, RunId, Script, ScriptEnd};
+use crate::script::{Callable, NO_SCRIPT, RunId, Script, ScriptEnd};
 use crate::transaction::{
     Context, Contexts, ExecEnd, ExecFrom, Halt, Host, ScriptState, StopReason, Waits, is_kept_out, run_exec,
 };
@@ -25,8 +25,20 @@ pub(crate) enum ScriptRun {
 
 /// Where a run of a script begins.
 enum Begin<'a> {
-    Start(Evaluation<'a>),
+    Start(Called<'a>),
     Aside(RunId),
+}
+
+/// What a command runs, with keys and arguments.
+struct Called<'a> {
+    body: Body<'a>,
+    keys: &'a [&'a [u8]],
+    arguments: &'a [&'a [u8]],
+}
+
+enum Body<'a> {
+    Script(Script<'a>),
+    Function(Callable),
 }
 
 /// What a slice of a context came to.
@@ -42,16 +54,9 @@ enum Sliced {
 }
 
 impl Shard {
-    /// EVAL and its kin.
+    /// EVAL, FCALL and their kin.
     pub(super) fn script_request(&mut self, now: Now, request: Request<'_>, segments: &dyn Segments) -> Outcome {
         let Request { command, db, arguments, reply, context } = request;
-        let evaluation = match Evaluation::read(arguments.list()) {
-            Ok(evaluation) => evaluation,
-            Err(failure) => {
-                failure.write(reply);
-                return Outcome::Done(Gate::OPEN);
-            }
-        };
         if let Some(id) = context {
             let Some(mut context) = self.contexts.take(id) else { return refused(reply, FORGOTTEN) };
             self.look_at_time(&mut context, now);
@@ -59,7 +64,13 @@ impl Shard {
                 return self.stop_script(id, context, reason, reply);
             }
             if context.view.is_none() && context.info.reruns == 0 {
-                return self.first_slice(now, command, db, evaluation, reply, Some((id, context)), segments);
+                return match self.called(command, arguments.list()) {
+                    Ok(called) => self.first_slice(now, command, db, called, reply, Some((id, context)), segments),
+                    Err(failure) => {
+                        self.ended(id, &context);
+                        self.not_called(command, &failure, reply)
+                    }
+                };
             }
             return self.slice(now, id, context, reply, segments, |shard, context, reply| {
                 shard.script_slice(context, command, db, arguments, reply, segments)
@@ -69,25 +80,54 @@ impl Shard {
             reply.error(HANDS_OVER);
             return Outcome::Done(Gate::OPEN);
         }
+        let called = match self.called(command, arguments.list()) {
+            Ok(called) => called,
+            Err(failure) => return self.not_called(command, &failure, reply),
+        };
         if !self.contexts.is_empty()
-            && let Some(aside) = self.queues_behind(command, db, &evaluation)
+            && let Some(aside) = self.queues_behind(db, &called)
         {
             return aside.map_or_else(|text| refused(reply, text), Outcome::Aside);
         }
-        self.first_slice(now, command, db, evaluation, reply, None, segments)
+        self.first_slice(now, command, db, called, reply, None, segments)
+    }
+
+    /// What EVAL, FCALL and their kin run.
+    ///
+    /// # Errors
+    /// There is no such function, or the arguments do not fit.
+    fn called<'a>(&mut self, command: &Command, list: &'a [&'a [u8]]) -> Result<Called<'a>, Failure> {
+        if command.name.starts_with("fcall") {
+            if self.wants_libraries() {
+                return Err(Failure::text(NO_LIBRARIES));
+            }
+            self.follow_libraries();
+            let function = self.scripts.function(list[1]).map_err(|error| Failure::Text(error.0.into()))?;
+            let FunctionCall { keys, arguments } = FunctionCall::read(list)?;
+            return Ok(Called { body: Body::Function(function), keys, arguments });
+        }
+        let Evaluation { script, keys, arguments } = Evaluation::read(list)?;
+        let by_digest = command.name.starts_with("evalsha");
+        let script = if by_digest { Script::Digest(script) } else { Script::Source(script) };
+        Ok(Called { body: Body::Script(script), keys, arguments })
+    }
+
+    /// The answer to what could not be called: that a function is not there depends on the libraries.
+    fn not_called(&mut self, command: &Command, failure: &Failure, reply: &mut dyn ReplySink) -> Outcome {
+        failure.write(reply);
+        Outcome::Done(if command.name.starts_with("fcall") { self.gate(false) } else { Gate::OPEN })
     }
 
     /// Whether a script that is known to be long waits for others that want its keys.
-    fn queues_behind(
-        &mut self,
-        command: &Command,
-        db: DatabaseIndex,
-        evaluation: &Evaluation<'_>,
-    ) -> Option<Result<Aside, &'static str>> {
-        if !self.scripts.is_long(script_of(command, evaluation)) {
+    fn queues_behind(&mut self, db: DatabaseIndex, called: &Called<'_>) -> Option<Result<Aside, &'static str>> {
+        let is_long = match &called.body {
+            Body::Script(script) => self.scripts.is_long(*script),
+            Body::Function(function) => function.is_long(),
+        };
+        if !is_long {
             return None;
         }
-        let keys = self.key_hashes(db, evaluation.keys);
+        let keys = self.key_hashes(db, called.keys);
         if !self.contexts.overlaps(&keys) {
             return None;
         }
@@ -109,18 +149,18 @@ impl Shard {
         now: Now,
         command: &'static Command,
         db: DatabaseIndex,
-        evaluation: Evaluation<'_>,
+        called: Called<'_>,
         reply: &mut dyn ReplySink,
         context: Option<(ContextId, Context)>,
         segments: &dyn Segments,
     ) -> Outcome {
         let (mark, lookups) = (self.keyspace.mark(), self.keyspace.lookups());
         let mut state = ScriptState { db, ..ScriptState::default() };
-        let keys = evaluation.keys;
+        let keys = called.keys;
         self.keyspace.begin_reads();
         self.script_calls.begin();
         self.config.interrupt.begin();
-        let (end, halt) = self.run_script(command, Begin::Start(evaluation), &mut state, true, reply, segments);
+        let (end, halt) = self.run_script(command, Begin::Start(called), &mut state, true, reply, segments);
         self.config.interrupt.end();
         self.keyspace.end_reads();
         self.script_calls.end(end != ScriptEnd::Crowded);
@@ -258,6 +298,10 @@ impl Shard {
         reply: &mut dyn ReplySink,
         segments: &dyn Segments,
     ) -> (ScriptEnd, Option<Halt>) {
+        if let Begin::Start(Called { body: Body::Function(_), .. }) = &from {
+            // Who calls a function has looked at the libraries.
+            self.keyspace.libraries();
+        }
         let shortage = self.shortage();
         let mut host = Host {
             keyspace: &mut self.keyspace,
@@ -274,9 +318,14 @@ impl Shard {
         };
         let end = match from {
             Begin::Aside(run) => self.scripts.go_on(run, &mut host, reply),
-            Begin::Start(evaluation) => {
-                let (script, read_only) = (script_of(command, &evaluation), command.is(flag::READONLY));
-                self.scripts.run(script, evaluation.keys, evaluation.arguments, read_only, &mut host, reply)
+            Begin::Start(Called { body, keys, arguments }) => {
+                let read_only = command.is(flag::READONLY);
+                match body {
+                    Body::Script(script) => self.scripts.run(script, keys, arguments, read_only, &mut host, reply),
+                    Body::Function(function) => {
+                        self.scripts.call(&function, keys, arguments, read_only, &mut host, reply)
+                    }
+                }
             }
         };
         *state = host.state;
@@ -412,7 +461,14 @@ impl Shard {
             Some(run) => Begin::Aside(run),
             None => {
                 context.state = ScriptState { db, ..ScriptState::default() };
-                Begin::Start(Evaluation::read(arguments.list()).unwrap_or_else(|_| panic!("it was read before")))
+                match self.called(command, arguments.list()) {
+                    Ok(called) => Begin::Start(called),
+                    Err(failure) => {
+                        // The function was there when it ran before.
+                        failure.write(reply);
+                        return Sliced::Raised;
+                    }
+                }
             }
         };
         let (end, halt) = self.run_script(command, from, &mut context.state, false, reply, segments);
@@ -694,8 +750,8 @@ impl Shard {
         reply: &mut dyn ReplySink,
         segments: &dyn Segments,
     ) -> ScriptRun {
-        let evaluation = match Evaluation::read(arguments.list()) {
-            Ok(evaluation) => evaluation,
+        let called = match self.called(command, arguments.list()) {
+            Ok(called) => called,
             Err(failure) => {
                 failure.write(reply);
                 return ScriptRun::Done;
@@ -703,7 +759,7 @@ impl Shard {
         };
         let mark = self.keyspace.mark();
         *state = ScriptState { db, ..ScriptState::default() };
-        self.run_within(command, Begin::Start(evaluation), mark, state, reply, segments)
+        self.run_within(command, Begin::Start(called), mark, state, reply, segments)
     }
 
     /// A script of EXEC that was set aside goes on.
@@ -819,13 +875,7 @@ impl Shard {
     }
 }
 
-fn script_of<'a>(command: &Command, evaluation: &Evaluation<'a>) -> Script<'a> {
-    if command.name.starts_with("evalsha") {
-        Script::Digest(evaluation.script)
-    } else {
-        Script::Source(evaluation.script)
-    }
-}
+const NO_LIBRARIES: &str = "TRYAGAIN The shard has not got the node's libraries of functions yet; nothing was done";
 
 fn waits_of(halt: Option<Halt>) -> (Waits, Option<ColdRange>) {
     match halt {

@@ -153,7 +153,7 @@ impl ScriptHost for Host<'_> {
         let lookups = self.keyspace.lookups();
         let handler = match command.run {
             Run::Shard(handler) | Run::PerKey(handler, _) | Run::EveryShard(handler, _) | Run::Walk(handler) => handler,
-            Run::Connection | Run::Node | Run::Script | Run::Container => {
+            Run::Connection | Run::Node | Run::Script | Run::Library | Run::Container => {
                 self.on_connection(command, arguments, reply);
                 return CallEnd::Done;
             }

@@ -85,6 +85,7 @@ impl Engine {
             "slowlog" => super::slowlog_command::run(asked, subcommand),
             "latency" => super::latency_command::run(asked, subcommand),
             "memory" => super::memory::run(asked, subcommand),
+            "function" => super::function_command::run(asked, subcommand),
             "script" => super::script_command::run(asked, subcommand),
             "debug" => super::debug::run(asked),
             "shutdown" => super::shutdown::run(asked),

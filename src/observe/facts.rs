@@ -76,6 +76,8 @@ pub struct ShardFacts {
     pub log_bytes: u64,
     /// Bytes of its Lua machine.
     pub script_bytes: u64,
+    /// Libraries of functions, their functions, and the bytes of their texts in memory.
+    pub libraries: (u64, u64, u64),
     /// Keys that expired, since CONFIG RESETSTAT.
     pub expired_keys: u64,
     /// The entry that its newest checkpoint stands at; 0 if it has none.
@@ -150,6 +152,7 @@ fn half(digest: &ScriptDigest) -> [u8; 20] {
 
 impl ShardFacts {
     fn of(core: CoreId, port: u16, local: &mut LocalShard, base: Baseline) -> Self {
+        let (libraries, functions, _) = local.shard.count_libraries();
         let script_bytes = local.shard.scripts().memory_bytes();
         let (keyspace, group) = (local.shard.keyspace(), local.shard.group());
         let databases = 0..DATABASES_MAX;
@@ -166,6 +169,7 @@ impl ShardFacts {
             log_bytes: keyspace.segments().bytes_of(SegmentRole::Log),
             checkpoint_index: keyspace.segments().checkpoint().map_or(LogIndex(0), |(_, index)| index),
             script_bytes: script_bytes as u64,
+            libraries: (libraries as u64, functions as u64, keyspace.libraries_bytes() as u64),
             expired_keys: keyspace.expired_keys() - base.expired_keys,
             stats: since(local.shard.stats(), base.stats),
             gates_waiting: local.gates_waiting() as u64,

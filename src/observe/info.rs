@@ -7,6 +7,7 @@ use crate::observe::info_sections as sections;
 use crate::observe::process;
 use crate::serve::client::ClientState;
 use crate::serve::engine::Engine;
+use crate::serve::functions::FIRST;
 use ringkeep_shards::command::Door;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -71,6 +72,12 @@ impl NodeFacts {
         self.cores.iter().map(number).sum()
     }
 
+    /// How many libraries of functions the node has, and how many functions: the first shard's, which the others copy.
+    pub(super) fn libraries(&self) -> (u64, u64) {
+        let first = self.shards().into_iter().find(|shard| shard.shard == FIRST);
+        first.map_or((0, 0), |shard| (shard.libraries.0, shard.libraries.1))
+    }
+
     /// How many scripts the node knows.
     pub(super) fn scripts(&self) -> usize {
         self.cores.iter().flat_map(|core| &core.scripts).collect::<BTreeSet<_>>().len()
@@ -99,7 +106,7 @@ impl NodeFacts {
 
     /// Bytes of these that are not keys and values.
     pub(super) fn overhead_bytes(&self) -> u64 {
-        let shards = self.over_shards(|shard| shard.overhead_bytes + shard.script_bytes);
+        let shards = self.over_shards(|shard| shard.overhead_bytes + shard.script_bytes + shard.libraries.2);
         shards + self.over_cores(|core| core.client_bytes)
     }
 }

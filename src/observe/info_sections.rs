@@ -104,10 +104,14 @@ pub(super) fn memory(facts: &NodeFacts, text: &mut String) {
     field(text, "used_memory_lua_human", human(scripts));
     field(text, "used_memory_scripts_eval", scripts);
     field(text, "number_of_cached_scripts", facts.scripts());
-    fixed(text, "number_of_functions:0 number_of_libraries:0 used_memory_vm_functions:0");
+    let ((libraries, functions), texts) = (facts.libraries(), facts.over_shards(|shard| shard.libraries.2));
+    field(text, "number_of_functions", functions);
+    field(text, "number_of_libraries", libraries);
+    // Functions run in the machines of scripts.
+    fixed(text, "used_memory_vm_functions:0");
     sized(text, "used_memory_vm_total", scripts);
-    field(text, "used_memory_functions", 0);
-    sized(text, "used_memory_scripts", scripts);
+    field(text, "used_memory_functions", texts);
+    sized(text, "used_memory_scripts", scripts + texts);
     sized(text, "maxmemory", facts.memory_bytes_max);
     field(text, "maxmemory_policy", "noeviction");
     let apart = resident as i64 - used as i64;

@@ -60,7 +60,7 @@ fn stats(facts: &NodeFacts, reply: &mut dyn ReplySink) {
         ("cluster.links", Bytes(0)),
         ("aof.buffer", Bytes(0)),
         ("lua.caches", Bytes(facts.over_shards(|shard| shard.script_bytes))),
-        ("functions.caches", Bytes(0)),
+        ("functions.caches", Bytes(facts.over_shards(|shard| shard.libraries.2))),
     ];
     let after = [
         ("overhead.total", Bytes(overhead)),

@@ -6,6 +6,7 @@ mod config_command;
 mod debug;
 mod dispatch;
 mod facts;
+mod function_command;
 mod graph;
 mod info;
 mod info_sections;

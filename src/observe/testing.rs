@@ -82,7 +82,7 @@ impl TestNode {
         self.begin_list(core, &list);
     }
 
-    fn begin_list(&mut self, core: usize, list: &[&[u8]]) {
+    pub(crate) fn begin_list(&mut self, core: usize, list: &[&[u8]]) {
         let (state, out) = &mut self.clients[core];
         let engine = &mut self.engines[core];
         assert!(engine.execute(SocketId::for_test(core as u32), state, list, &[], out, 0));
@@ -103,6 +103,7 @@ impl TestNode {
     fn turn(&mut self, core: usize) -> bool {
         let mut moved = false;
         let engine = &mut self.engines[core];
+        engine.keep_libraries();
         engine.end_of_turn();
         for (place, chore) in std::mem::take(&mut engine.background) {
             if let Chore::Segment { wanted, .. } = chore {

@@ -122,13 +122,19 @@ impl Reactor {
         self.doors.push((id, door));
     }
 
-    /// Runs until every shard serves.
+    /// Runs until every shard serves and has been given the libraries of functions.
     pub async fn begin(&mut self) {
         for place in 0..self.engine.shards.len() {
             self.engine.touch(place);
         }
         self.finish_turn();
-        while !self.engine.shards.iter().all(|local| local.shard.is_serving()) {
+        loop {
+            if self.engine.shards.iter().all(|local| local.shard.is_serving()) {
+                self.engine.keep_libraries();
+                if self.engine.has_libraries() {
+                    return self.finish_turn();
+                }
+            }
             self.turn().await;
         }
     }
@@ -167,6 +173,7 @@ impl Reactor {
                 self.engine.touch(place);
             }
         }
+        self.engine.keep_libraries();
         self.engine.end_waits_when_due();
         self.give_turns();
         self.finish_turn();

@@ -208,7 +208,7 @@ impl Engine {
                     slow.push((cut_arguments(&without_secrets(&list)), ns));
                 }
             }
-            Work::Watch(_) | Work::Unwatch(_) | Work::Release => {}
+            Work::Watch(_) | Work::Unwatch(_) | Work::Libraries(_) | Work::Release => {}
         }
     }
 

@@ -38,6 +38,7 @@ impl Engine {
                 self.on_clients(socket, state, command, list, out, start);
             }
             Run::Node => self.on_node(socket, state, command, list, out, start),
+            Run::Library => self.on_libraries(socket, state, command, list, owned, out, start),
             Run::Script => self.as_one(socket, state, command, list, owned, out, start),
             Run::Container => {
                 let text = format!("ERR wrong number of arguments for '{}' command", command.name);

@@ -80,6 +80,8 @@ pub struct Engine {
     pub(super) blocked: Vec<super::blocked::Blocked>,
     /// Scripts that are looked for in other shards.
     pub(super) searches: super::scripts::Searches,
+    /// Libraries of functions.
+    pub(super) copies: super::functions::Copies,
     /// MONITOR.
     pub(super) monitors: super::monitors::Monitors,
     /// How the command that runs now ended.
@@ -126,6 +128,7 @@ impl Engine {
             pause: None,
             blocked: Vec::new(),
             searches: super::scripts::Searches::default(),
+            copies: super::functions::Copies::default(),
             monitors: super::monitors::Monitors::default(),
             ended: CallEnd::Done,
             outputs: Outputs::default(),
@@ -134,7 +137,7 @@ impl Engine {
     }
 
     /// Where a shard is among this core's.
-    pub(super) fn place_of(&self, shard: ShardId) -> Option<usize> {
+    pub(crate) fn place_of(&self, shard: ShardId) -> Option<usize> {
         self.local[usize::from(shard.0)]
     }
 

@@ -8,6 +8,7 @@ use crate::runtime::ring::SocketId;
 use crate::serve::called::{Called, Ended, refuse_monitor};
 use crate::serve::client::{ClientState, Finish, Waiting};
 use crate::serve::engine::Engine;
+use crate::serve::functions::{FIRST, changes_libraries};
 use crate::serve::host::Host;
 use crate::serve::job::{Job, Work};
 use crate::serve::message::Answer;
@@ -137,6 +138,8 @@ impl Engine {
                         return Err(CROSS_SHARD_EXEC);
                     }
                 }
+                Run::Library if changes_libraries(command) && self.shard_count() > 1 => return Err(CROSS_SHARD_EXEC),
+                Run::Library => join(FIRST)?,
                 Run::Node => node = true,
                 Run::Connection | Run::Container => {}
             }
@@ -346,7 +349,7 @@ impl Engine {
 /// Whether a command of a transaction runs in its shard.
 fn in_shard(state: &ClientState, command: &Command) -> bool {
     match command.run {
-        Run::Shard(_) | Run::PerKey(..) | Run::Script | Run::EveryShard(..) => true,
+        Run::Shard(_) | Run::PerKey(..) | Run::Script | Run::Library | Run::EveryShard(..) => true,
         Run::Walk(_) => state.session.door != Door::Server || !command.name.starts_with("cluster|"),
         Run::Connection | Run::Node | Run::Container => false,
     }

@@ -2,6 +2,7 @@
 
 use crate::observe::cut_arguments;
 use crate::serve::called::Ran;
+use crate::serve::functions::Copy;
 use bytes::Bytes;
 use ringkeep_shards::command::{Command, Session};
 use ringkeep_shards::ids::{ClientId, ContextId, ShardId};
@@ -48,6 +49,8 @@ pub enum Work {
     Watch(Vec<Vec<u8>>),
     /// The end of watches; nobody waits for the answer.
     Unwatch(Vec<WatchedKey>),
+    /// A copy of the first shard's libraries of functions; nobody waits for the answer.
+    Libraries(Copy),
     /// The end of this connection's hold. It is answered when what it held the shard for is committed.
     Release,
 }

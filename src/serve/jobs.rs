@@ -48,6 +48,10 @@ impl Engine {
     pub(super) fn run(&mut self, ticket: Ticket, place: usize, job: Job) {
         let Some(job) = self.admit_job(ticket, place, job) else { return };
         let Some(mut job) = self.with_scripts(ticket, place, job) else { return };
+        if let Work::Libraries(copy) = job.work {
+            return self.take_copy(place, copy);
+        }
+        let version_before = self.version_before(place, &job);
         self.begin_job();
         let worked = self.work(place, &mut job);
         self.end_job(place, &mut job);
@@ -59,6 +63,9 @@ impl Engine {
                     None => Answer::Reply(std::mem::take(&mut job.replies), std::mem::take(&mut job.ran)),
                 };
                 let gate = self.gate_of_answer(ticket, place, job.gate);
+                if let (Some(before), None) = (version_before, job.lost) {
+                    return self.answer_everywhere(ticket, place, answer, gate, before);
+                }
                 match job.lost {
                     Some(fate) => self.answer(ticket, place, answer.in_place_of(fate), port::Gate::OPEN, true),
                     None => self.answer(ticket, place, answer, gate, job.is_one_run()),
@@ -167,12 +174,12 @@ impl Engine {
                 self.step(place, Input::Unwatch { watches });
                 Ok(None)
             }
-            Work::Release => panic!("a release is no work for a shard"),
+            Work::Libraries(_) | Work::Release => panic!("neither is work that is answered"),
         }
     }
 
     /// An answer leaves when its gate is open; one for this core's own connection takes its gate along.
-    pub(super) fn answer(&mut self, ticket: Ticket, place: usize, answer: Answer, until: port::Gate, alone: bool) {
+    pub(crate) fn answer(&mut self, ticket: Ticket, place: usize, answer: Answer, until: port::Gate, alone: bool) {
         let local = &mut self.shards[place];
         let open = until.is_open(local.open);
         if ticket.core == self.core {

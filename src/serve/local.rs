@@ -2,10 +2,11 @@
 
 use crate::runtime::files::ShardFiles;
 use crate::runtime::ring::SocketId;
+use crate::serve::functions::Change;
 use crate::serve::hold::Hold;
 use crate::serve::message::{Answer, Ticket};
 use ringkeep_shards::Shard;
-use ringkeep_shards::ids::ShardId;
+use ringkeep_shards::ids::{CoreId, ShardId};
 use ringkeep_shards::lost::{Fate, Lost};
 use ringkeep_shards::port::Gate;
 use std::collections::VecDeque;
@@ -16,6 +17,10 @@ pub enum Gated {
     Connection(SocketId),
     /// An answer to another core.
     Answer(Ticket, Answer),
+    /// Libraries that this shard, the first, has changed: the others are told then.
+    Libraries(Change),
+    /// A copy of them that this shard has taken over: the core is told then, for its hand-over of this number.
+    Copied(CoreId, usize),
 }
 
 /// Something that is held, with the gate that it waits for.

@@ -26,6 +26,8 @@ impl Engine {
                         let answer = answer.in_place_of(Fate::Unknown);
                         self.outbox.push((ticket.core, Message::Answer(ticket, answer)));
                     }
+                    Gated::Libraries(change) => self.lose_change(change),
+                    Gated::Copied(core, number) => self.confirm((core, number)),
                 }
             }
         }

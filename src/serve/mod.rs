@@ -11,6 +11,7 @@ mod cluster;
 mod elsewhere;
 pub mod engine;
 pub mod exec;
+pub mod functions;
 pub mod hold;
 pub(crate) mod host;
 mod housekeeping;

@@ -47,6 +47,8 @@ impl Engine {
                 match gated {
                     Gated::Connection(socket) => self.released.push(socket),
                     Gated::Answer(ticket, answer) => self.outbox.push((ticket.core, Message::Answer(ticket, answer))),
+                    Gated::Libraries(change) => self.hand_on(change),
+                    Gated::Copied(core, number) => self.confirm((core, number)),
                 }
             }
         }
