@@ -21,7 +21,9 @@ impl<'a> Load<'a> {
         let (code, options) = list[2..].split_last().expect("the row says that there is one");
         for option in options {
             if !option.eq_ignore_ascii_case(b"replace") {
-                return Err(Failure::quoting("ERR Unknown option given: ", option, ""));
+                // Redis cuts line breaks off the ends of texts that it puts together.
+                let shown = option.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
+                return Err(Failure::quoting("ERR Unknown option given: ", &option[..shown], ""));
             }
         }
         Ok(Load { replaces: !options.is_empty(), code })

@@ -13,6 +13,7 @@ mod common;
 mod bits;
 mod connection;
 mod expiry;
+mod functions;
 mod generate;
 mod keys;
 mod minimise;
@@ -46,7 +47,7 @@ struct Family {
     generate: fn(&mut Random, &mut Vec<Step>),
 }
 
-const FAMILIES: [Family; 8] = [
+const FAMILIES: [Family; 9] = [
     Family { name: "strings", edges: strings::EDGES, generate: strings::generate },
     Family { name: "bits", edges: bits::EDGES, generate: bits::generate },
     Family { name: "keys", edges: keys::EDGES, generate: keys::generate },
@@ -55,6 +56,7 @@ const FAMILIES: [Family; 8] = [
     Family { name: "connection", edges: connection::EDGES, generate: connection::generate },
     Family { name: "transactions", edges: transactions::EDGES, generate: transactions::generate },
     Family { name: "scripts", edges: scripts::EDGES, generate: scripts::generate },
+    Family { name: "functions", edges: functions::EDGES, generate: functions::generate },
 ];
 
 fn family(name: &str) -> &'static Family {
@@ -158,6 +160,7 @@ families! {
     edges_of_connection random_connection "connection";
     edges_of_transactions random_transactions "transactions";
     edges_of_scripts random_scripts "scripts";
+    edges_of_functions random_functions "functions";
 }
 
 /// The oracle must be able to fail: a sequence that differs is found, and nothing but what makes it differ is left of it.

@@ -17,8 +17,10 @@ const MILLISECONDS_APART_MAX: i64 = 2_000;
 /// How to compare the replies to this request, of which the real server's is `wanted`.
 pub fn comparison(arguments: &[Vec<u8>], wanted: &Reply) -> Comparison {
     // Errors are always compared whole, but for those that name an internal place.
-    if wanted.error_text().is_some() {
-        return Comparison::Bytes;
+    if let Some(text) = wanted.error_text() {
+        // Of several names that are taken each server tells the one that it meets first.
+        let taken = arguments[0].eq_ignore_ascii_case(b"FUNCTION") && text.ends_with(" already exists");
+        return if taken { Comparison::By(both_taken) } else { Comparison::Bytes };
     }
     let words: Vec<String> =
         arguments.iter().take(2).map(|word| String::from_utf8_lossy(word).to_ascii_uppercase()).collect();
@@ -40,6 +42,9 @@ pub fn comparison(arguments: &[Vec<u8>], wanted: &Reply) -> Comparison {
         // The clock, ids, addresses, measures of each server's own memory.
         "TIME" | "LASTSAVE" | "INFO" | "MEMORY" | "ROLE" => Comparison::By(same_shape),
         "CLIENT" if matches!(second, "ID" | "INFO" | "LIST") => Comparison::By(same_shape),
+        // Libraries, their functions and their flags come in each server's own order; a payload, too, has them in it.
+        "FUNCTION" if second == "LIST" => Comparison::By(same_in_any_order),
+        "FUNCTION" if second == "DUMP" => Comparison::By(same_shape),
         "OBJECT" if matches!(second, "IDLETIME" | "FREQ" | "REFCOUNT") => Comparison::By(same_shape),
         // Version, id and mode are each server's own; the protocol and the fields' names are not.
         "HELLO" => Comparison::By(same_hello),
@@ -75,6 +80,33 @@ fn same_sorted(wanted: &Reply, given: &Reply) -> bool {
     wanted.sort();
     given.sort();
     wanted == given
+}
+
+/// The same elements at every level, in whatever order.
+fn same_in_any_order(wanted: &Reply, given: &Reply) -> bool {
+    fn sorted(reply: &Reply) -> Reply {
+        let all = |parts: &[Reply]| {
+            let mut parts: Vec<Reply> = parts.iter().map(sorted).collect();
+            parts.sort();
+            parts
+        };
+        match reply {
+            Reply::Array(parts) => Reply::Array(all(parts)),
+            Reply::Map(parts) => Reply::Map(all(parts)),
+            Reply::Set(parts) => Reply::Set(all(parts)),
+            other => other.clone(),
+        }
+    }
+    sorted(wanted) == sorted(given)
+}
+
+/// Both refuse for a name that is taken, by a library or by a function.
+fn both_taken(wanted: &Reply, given: &Reply) -> bool {
+    let kind = |reply: &Reply| {
+        let text = reply.error_text().unwrap_or_default();
+        text.ends_with(" already exists").then(|| text.starts_with("ERR Function "))
+    };
+    kind(wanted) == kind(given)
 }
 
 /// The same type at the top.

@@ -137,6 +137,7 @@ impl Session {
         let reply = session.clients[0].run("FLUSHALL");
         assert!(reply.is_ok(), "FLUSHALL: {reply:?}");
         session.clients[0].run("SCRIPT FLUSH");
+        session.clients[0].run("FUNCTION FLUSH");
         session
     }
 
