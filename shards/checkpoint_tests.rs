@@ -1,7 +1,7 @@
 //! A whole shard on a disk of bytes: checkpoints at any moment, restarts at any moment, and what is there afterwards.
 
 use crate::command::testing::Recorder;
-use crate::command::{Arguments, find};
+use crate::command::{Arguments, find, find_subcommand};
 use crate::ids::{SegmentId, ShardId};
 use crate::keyspace::{ColdRange, Segments};
 use crate::limits::DATABASES_MAX;
@@ -53,6 +53,9 @@ impl Segments for Unhurried<'_> {
         Some(self.0.read(range))
     }
 }
+
+/// Stands for the database of libraries among what there is.
+const LIBRARIES: u8 = u8::MAX;
 
 struct Machine {
     shard: Shard,
@@ -131,6 +134,7 @@ impl Machine {
     fn command(&mut self, words: &[&str]) -> String {
         let list: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         let command = find(list[0]).expect("a command");
+        let command = list.get(1).and_then(|name| find_subcommand(command, name)).unwrap_or(command);
         loop {
             let mut reply = Recorder::new(Protocol::Resp2);
             let request =
@@ -220,10 +224,13 @@ impl Machine {
         assert!(self.shard.stats().checkpoints > before);
     }
 
-    /// Everything that a client can see, and when it expires.
+    /// Everything that a client can see, and when it expires; and the libraries.
     fn contents(&self) -> BTreeMap<(u8, Vec<u8>), (Vec<u8>, u64)> {
         let keyspace = self.shard.keyspace();
         let mut contents = BTreeMap::new();
+        for (name, code) in keyspace.libraries_at_tip().iter() {
+            contents.insert((LIBRARIES, name.to_vec()), (code.to_vec(), 0));
+        }
         for db in 0..DATABASES_MAX {
             for entry in keyspace.tip(db).filter(|entry| !entry.expired(self.now_ms)) {
                 let value = entry.value().bytes(&Unhurried(&self.disk)).expect("all can be read").to_vec();
@@ -366,11 +373,18 @@ enum Action {
     Expire(u8, u16),
     Rename(u8, u8),
     Flush,
+    Load(u8, u16),
+    Unload(u8),
     Checkpoint,
     Completions(u8, u64),
     Later(u16),
     Cool,
     Restart,
+}
+
+fn library(number: u8, lines: usize) -> String {
+    let comment = "-- some text\n".repeat(lines);
+    format!("#!lua name=lib{number}\n{comment}redis.register_function('f{number}', function() return {lines} end)")
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -383,6 +397,8 @@ fn action() -> impl Strategy<Value = Action> {
         2 => (key.clone(), 1..3000u16).prop_map(|(key, ms)| Action::Expire(key, ms)),
         2 => (key.clone(), key).prop_map(|(from, to)| Action::Rename(from, to)),
         1 => Just(Action::Flush),
+        2 => (0..4u8, any::<u16>()).prop_map(|(name, lines)| Action::Load(name, lines)),
+        1 => (0..4u8).prop_map(Action::Unload),
         4 => Just(Action::Checkpoint),
         12 => (1..8u8, any::<u64>()).prop_map(|(count, picks)| Action::Completions(count, picks)),
         2 => (1..2000u16).prop_map(Action::Later),
@@ -411,6 +427,11 @@ proptest! {
                 Action::Expire(key, ms) => { machine.command(&["pexpire", &name(key), &ms.to_string()]); }
                 Action::Rename(from, to) => { machine.command(&["rename", &name(from), &name(to)]); }
                 Action::Flush => { machine.command(&["flushall"]); }
+                Action::Load(number, lines) => {
+                    let code = library(number, usize::from(lines % 300));
+                    machine.command(&["function", "load", "replace", &code]);
+                }
+                Action::Unload(number) => { machine.command(&["function", "delete", &format!("lib{number}")]); }
                 Action::Checkpoint => machine.shard.want_checkpoint(),
                 Action::Completions(count, picks) => {
                     for n in 0..u64::from(count) {
@@ -509,4 +530,26 @@ fn a_write_that_the_disk_has_no_place_for_is_taken_back_and_the_log_goes_on() {
     let machine = machine.restart();
     let lengths: Vec<usize> = machine.contents().values().map(|(value, _)| value.len()).collect();
     assert_eq!(lengths, [5, 4 << 20]);
+}
+
+/// A copy of the first shard's libraries is a write of this shard like any other, and calls wait for it.
+#[test]
+fn libraries_are_called_after_a_restart_and_undone_with_their_batch() {
+    let mut machine = Machine::start(Disk::default(), 1_000_000);
+    assert_eq!(machine.command(&["function", "load", &library(1, 3)]), "\"lib1\"");
+    assert_eq!(machine.command(&["fcall", "f1", "0"]), ":3");
+    machine.settle_log();
+    machine.checkpoint();
+    assert_eq!(machine.command(&["function", "load", "replace", &library(1, 4)]), "\"lib1\"");
+    assert_eq!(machine.command(&["fcall", "F1", "0"]), ":4");
+    machine.settle_log();
+    let mut machine = machine.restart();
+    assert_eq!(machine.command(&["fcall", "f1", "0"]), ":4");
+    assert_eq!(machine.command(&["function", "load", &library(1, 5)]), "-ERR Library 'lib1' already exists");
+    assert_eq!(machine.command(&["function", "flush"]), "OK");
+    assert_eq!(machine.command(&["fcall", "f1", "0"]), "-ERR Function not found");
+    // Nobody was told that it is gone before it was on disk: a crash brings it back.
+    let mut machine = machine.restart();
+    assert_eq!(machine.command(&["fcall", "f1", "0"]), ":4");
+    assert_eq!(machine.shard.count_libraries().0, 1);
 }

@@ -40,6 +40,8 @@ fn stats(asked: Asked<'_>) {
         let engine = &mut *view.engine;
         let Some(place) = engine.place_of(FIRST) else { return Some(None) };
         let (libraries, functions, gate) = engine.shards[place].shard.count_libraries();
+        // A transaction that holds the shard sees what it has changed.
+        let gate = engine.gate_of_answer(view.ticket, place, gate);
         let counts: Option<Counts> = Some(Counts { libraries, functions });
         engine.answer(view.ticket, place, Answer::Data(Box::new(counts)), gate, true);
         None

@@ -138,7 +138,6 @@ impl Engine {
     /// A change is lost with its term: who waits for it is told.
     pub(super) fn lose_change(&mut self, change: Change) {
         let answers = self.end_hand_over(change.hand_over);
-        self.copies.term = None;
         for (ticket, answer) in answers {
             self.send_answer(ticket, answer.in_place_of(Fate::Unknown));
         }

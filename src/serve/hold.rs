@@ -83,7 +83,7 @@ impl Engine {
     }
 
     /// The gate that a job's answer waits for at once. The parts of a held EXEC are answered without: their batch stays open.
-    pub(super) fn gate_of_answer(&mut self, ticket: Ticket, place: usize, gate: Gate) -> Gate {
+    pub(crate) fn gate_of_answer(&mut self, ticket: Ticket, place: usize, gate: Gate) -> Gate {
         let hold = &mut self.shards[place].hold;
         if hold.is_held() && hold.holder == ticket.holder() {
             hold.gate.batch = hold.gate.batch.max(gate.batch);

@@ -11,6 +11,7 @@ mod common;
 mod damage;
 mod files;
 mod full_disk;
+mod functions;
 mod kill;
 mod ledger;
 mod writer;

@@ -8,6 +8,7 @@ mod common;
 
 mod authentication;
 mod clients;
+mod functions;
 mod lifecycle;
 mod limits;
 mod monitor;

@@ -2,6 +2,7 @@
 //! jump, leaders that hand over. Afterwards all members hold the same, and no client was told anything wrong.
 
 use crate::cluster::{Cluster, LARGE_BYTES_MIN, NODES, Ticket};
+use crate::functions::load;
 use crate::history::{History, Wish};
 use ringkeep_shards::group::{Message, MessageType};
 use std::collections::BTreeMap;
@@ -122,7 +123,7 @@ impl Run {
 
     fn noise(&mut self, node: u64) -> Ticket {
         let key = self.below(6);
-        let line = match self.below(9) {
+        let line = match self.below(12) {
             0 => format!("SET n{key} {} PX {}", key + 1, 1 + self.below(3000)),
             1 => format!("SET n{key} {}", "v".repeat(LARGE_BYTES_MIN + self.below(900) as usize)),
             2 => format!("APPEND n{key} {}", "w".repeat(1 + self.below(90) as usize)),
@@ -131,6 +132,9 @@ impl Run {
             5 => format!("COPY n{key} n{} REPLACE", self.below(6)),
             6 => "KEYS *".to_owned(),
             7 => "DBSIZE".to_owned(),
+            8 => load(self.below(100)),
+            9 => "FUNCTION FLUSH".to_owned(),
+            10 => "FCALL f 1 n1".to_owned(),
             _ => format!("PEXPIRE n{key} {}", self.below(2000)),
         };
         self.cluster.give(node, &line)

@@ -4,7 +4,7 @@
 use crate::disk::{AllResident, Disk};
 use crate::network::Network;
 use crate::reply::Text;
-use ringkeep_shards::command::{Arguments, Entropy, find};
+use ringkeep_shards::command::{Arguments, Entropy, find, find_subcommand};
 use ringkeep_shards::group::{ConfState, Message, MessageType};
 use ringkeep_shards::ids::{ContextId, LogIndex, ShardId};
 use ringkeep_shards::keyspace::ColdRange;
@@ -265,6 +265,7 @@ impl Cluster {
     pub fn give_words(&mut self, node: u64, words: &[Vec<u8>]) -> Ticket {
         let list: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
         let command = find(list[0]).unwrap_or_else(|| panic!("{} is no command", list[0].escape_ascii()));
+        let command = list.get(1).and_then(|name| find_subcommand(command, name)).unwrap_or(command);
         let mut context = None;
         loop {
             let mut reply = Text::default();
@@ -476,10 +477,13 @@ impl Cluster {
 
     // Contents.
 
-    /// Everything that a member's tip holds, expired or not: (database, key) to (value, expiry).
+    /// Everything that a member's tip holds, expired or not: (database, key) to (value, expiry); and the libraries.
     pub fn contents(&self, node: u64) -> BTreeMap<(u8, Vec<u8>), (Vec<u8>, u64)> {
         let member = &self.nodes[node as usize - 1];
         let mut contents = BTreeMap::new();
+        for (name, code) in self.shard(node).keyspace().libraries_at_tip().iter() {
+            contents.insert((LIBRARIES, name.to_vec()), (code.to_vec(), 0));
+        }
         for db in 0..DATABASES_MAX {
             for entry in self.shard(node).keyspace().tip(db) {
                 let value = entry.value().bytes(&AllResident(&member.disk)).expect("every byte is there").to_vec();
@@ -509,6 +513,9 @@ impl Cluster {
 }
 
 /// The words of a command; `'...'` holds blanks together.
+/// Stands for the database of libraries among what a member holds.
+const LIBRARIES: u8 = u8::MAX;
+
 fn words(line: &str) -> Vec<Vec<u8>> {
     let parts = line.split('\'').enumerate();
     parts

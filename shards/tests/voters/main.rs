@@ -12,6 +12,7 @@ mod election;
 mod expiry;
 mod fences;
 mod followers;
+mod functions;
 mod gates;
 mod isolated_leader;
 mod large_values;

@@ -1,6 +1,7 @@
 //! Members that missed more than anybody keeps: a checkpoint takes the place of their state.
 
 use crate::cluster::{Cluster, LARGE_BYTES_MIN, NODES};
+use crate::functions::load;
 use ringkeep_shards::group::MessageType;
 use ringkeep_shards::log::SegmentRole;
 
@@ -20,6 +21,7 @@ fn one_lags(seed: u64) -> Cluster {
     }
     cluster.expect(1, "SET k1 later PX 86400000", "OK");
     cluster.expect(1, "RENAME k2 renamed", "OK");
+    cluster.expect(1, &load(7), "\"lib\"");
     forget(&mut cluster);
     cluster
 }
@@ -66,6 +68,7 @@ fn a_member_that_missed_too_much_gets_a_snapshot_and_follows_from_there() {
     cluster.expect(3, "GET k1", "\"later\"");
     cluster.expect(3, "GET renamed", "\"2\"");
     cluster.expect(3, "INCR after", ":2");
+    cluster.expect(3, "FCALL f 1 k", ":7");
     catches_up(&mut cluster);
 }
 
