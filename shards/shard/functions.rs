@@ -26,10 +26,7 @@ impl Shard {
         let done = match command.name {
             "function|load" => self.load_library(command, list, reply),
             "function|restore" => self.restore_libraries(list, reply),
-            "function|delete" => match self.keyspace.remove_library(list[2]) {
-                true => Ok(reply.ok()),
-                false => Err(Failure::text("ERR Library not found")),
-            },
+            "function|delete" => self.delete_library(list[2], reply),
             "function|flush" => check_function_flush(list).map(|()| {
                 self.keyspace.flush_libraries();
                 reply.ok();
@@ -51,13 +48,22 @@ impl Shard {
         if command.is(flag::AT_SHARD_PORT)
             && let Some(name) = self.name_of_library(code)
         {
-            return Ok(reply.bulk(&name));
+            reply.bulk(&name);
+            return Ok(());
         }
         let new = self.scripts.prepare(code, replaces, &mut self.script_log).map_err(failure)?;
         let (name, _) = new.texts().next().expect("it was loaded");
         let name = name.to_vec();
         self.store(new, false)?;
         reply.bulk(&name);
+        Ok(())
+    }
+
+    fn delete_library(&mut self, name: &[u8], reply: &mut dyn ReplySink) -> Result<(), Failure> {
+        if !self.keyspace.remove_library(name) {
+            return Err(Failure::text("ERR Library not found"));
+        }
+        reply.ok();
         Ok(())
     }
 
