@@ -3,7 +3,7 @@
 use crate::command::testing::Recorder;
 use crate::command::{Arguments, find, find_subcommand};
 use crate::ids::{SegmentId, ShardId};
-use crate::keyspace::{ColdRange, Segments};
+use crate::keyspace::{ColdRange, LibrarySet, Segments};
 use crate::limits::DATABASES_MAX;
 use crate::log::{LogConfig, LogIdentity, LogWrite, SegmentRole};
 use crate::lost::REFUSED;
@@ -14,6 +14,7 @@ use crate::script::ScriptLimits;
 use crate::shard::{Shard, ShardConfig};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 const SEGMENT_BYTES: u64 = 16 << 10;
 const LARGE_BYTES_MIN: usize = 1 << 10;
@@ -552,4 +553,42 @@ fn libraries_are_called_after_a_restart_and_undone_with_their_batch() {
     let mut machine = machine.restart();
     assert_eq!(machine.command(&["fcall", "f1", "0"]), ":4");
     assert_eq!(machine.shard.count_libraries().0, 1);
+}
+
+/// What is not the first shard calls no function before it has been told which there are, and none when it had no room for them.
+#[test]
+fn copies_of_libraries_are_taken_over_as_far_as_there_is_room() {
+    let set = |value: usize| -> Arc<LibrarySet> {
+        Arc::new(BTreeMap::from([(b"lib1"[..].into(), library(1, value).into_bytes().into())]))
+    };
+    let mut machine = Machine::start(Disk::default(), 1_000_000);
+    machine.shard.configure().shard = ShardId(1);
+    machine.shard.configure().shards = 2;
+    let waits = "-TRYAGAIN The shard has not got the node's libraries of functions yet; nothing was done";
+    assert!(machine.shard.wants_libraries());
+    assert_eq!(machine.command(&["fcall", "f1", "0"]), waits);
+    let Outcome::Done(gate) = machine.step(Input::Libraries(&set(3))) else { panic!("it serves") };
+    assert!(!gate.is_open(machine.outputs.open), "it is a write");
+    assert!(!machine.shard.wants_libraries());
+    assert_eq!(machine.command(&["fcall", "f1", "0"]), ":3");
+    machine.settle_log();
+    assert!(gate.is_open(machine.outputs.open));
+    let before = machine.shard.stats().group_entries;
+    machine.step(Input::Libraries(&set(3)));
+    machine.step(Input::EndOfTick);
+    assert_eq!(machine.shard.stats().group_entries, before, "nothing differs");
+    machine.full = true;
+    for n in 0.. {
+        machine.now_ms += 200;
+        machine.step(Input::Timer);
+        machine.settle_log();
+        if machine.command(&["set", &format!("key:{n}"), &"z".repeat(900)]).starts_with("-MISCONF") {
+            break;
+        }
+    }
+    machine.step(Input::Libraries(&set(4)));
+    assert!(machine.shard.wants_libraries());
+    assert_eq!(machine.command(&["fcall", "f1", "0"]), waits);
+    machine.step(Input::Libraries(&set(3)));
+    assert_eq!(machine.command(&["fcall", "f1", "0"]), ":3", "those it has need no room");
 }
