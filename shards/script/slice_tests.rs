@@ -165,3 +165,90 @@ fn short_scripts_run_beside_as_many_long_ones_as_may_be() {
     assert!(matches!(sliced.go_on(runs.pop().unwrap(), &mut wire), ScriptEnd::Aside(_)));
     // The engine goes with runs still set aside.
 }
+
+impl Sliced {
+    fn load(&mut self, code: &str) {
+        let new =
+            self.engine.prepare(code.as_bytes(), true, &mut Vec::new()).unwrap_or_else(|error| panic!("{error:?}"));
+        self.engine.adopt(new, false, 1);
+    }
+
+    fn call(&mut self, name: &str, arguments: &[&[u8]], wire: &mut Wire) -> ScriptEnd {
+        let function = self.engine.function(name.as_bytes()).unwrap();
+        self.interrupt.begin();
+        let end = self.engine.call(&function, &[b"k"], arguments, false, &mut self.host, wire);
+        self.interrupt.end();
+        end
+    }
+}
+
+const COUNTING: &str = "#!lua name=lib
+redis.register_function('count', function(k, a)
+    local s = 0
+    for i = 1, 30000 do s = s + i % 7 end
+    if a[2] then error('at the end') end
+    return {s, k[1], a[1]}
+end)";
+
+#[test]
+fn functions_are_set_aside_each_with_its_own_arguments() {
+    let mut sliced = Sliced::new(1000, 4);
+    sliced.load(COUNTING);
+    let mut aside = Vec::new();
+    for argument in [&b"one"[..], b"two", b"three"] {
+        let mut wire = Wire::default();
+        let ScriptEnd::Aside(run) = sliced.call("count", &[argument], &mut wire) else { panic!("it is long") };
+        aside.push((run, argument, wire));
+    }
+    assert!(sliced.engine.function(b"COUNT").unwrap().is_long());
+    // Each took a VM, which loaded the library for itself.
+    assert_eq!(sliced.engine.vms(), 3);
+    // The library goes and comes back otherwise: runs go on with what they have.
+    sliced.load("#!lua name=lib\nredis.register_function('count', function() return 'new' end)");
+    let mut wire = Wire::default();
+    assert_eq!(sliced.call("count", &[], &mut wire), ScriptEnd::Done);
+    assert_eq!(wire.bytes, b"$3\r\nnew\r\n");
+    for (run, argument, mut wire) in aside.into_iter().rev() {
+        let mut end = ScriptEnd::Aside(run);
+        while let ScriptEnd::Aside(run) = end {
+            end = sliced.go_on(run, &mut wire);
+        }
+        let argument = String::from_utf8_lossy(argument);
+        let expected = format!("*3\r\n:90000\r\n$1\r\nk\r\n${}\r\n{argument}\r\n", argument.len());
+        assert_eq!(String::from_utf8_lossy(&wire.bytes), expected);
+    }
+    while sliced.engine.clean_some() {}
+    assert_eq!(sliced.engine.vms(), 1, "those with what was forgotten are closed");
+    let mut wire = Wire::default();
+    assert_eq!(sliced.call("count", &[], &mut wire), ScriptEnd::Done);
+}
+
+#[test]
+fn the_error_of_a_function_names_it_although_it_was_set_aside() {
+    let mut sliced = Sliced::new(1000, 4);
+    sliced.load(COUNTING);
+    let mut wire = Wire::default();
+    let mut end = sliced.call("count", &[b"x", b"y"], &mut wire);
+    let mut slices = 0;
+    while let ScriptEnd::Aside(run) = end {
+        end = sliced.go_on(run, &mut wire);
+        slices += 1;
+    }
+    assert!(slices > 3);
+    let error = "-ERR user_function:5: at the end script: count, on @user_function:5.\r\n";
+    assert_eq!((end, String::from_utf8_lossy(&wire.bytes).into_owned()), (ScriptEnd::Raised, error.to_owned()));
+}
+
+/// A load is bounded by its own count, whatever the slice says, and leaves the slice's hook to runs.
+#[test]
+fn a_load_is_never_set_aside() {
+    let mut sliced = Sliced::new(50, 2);
+    sliced.interrupt.begin();
+    sliced.load("#!lua name=a\nlocal s = 0 for i = 1, 100000 do s = s + i end\nredis.register_function('sum', function() return s end)");
+    let refused = sliced.engine.prepare(b"#!lua name=b\nwhile true do end", true, &mut Vec::new()).err().unwrap();
+    assert_eq!(refused.0, b"ERR Error registering functions: ERR FUNCTION LOAD timeout");
+    sliced.interrupt.end();
+    let mut wire = Wire::default();
+    assert_eq!(sliced.call("sum", &[], &mut wire), ScriptEnd::Done);
+    assert_eq!(wire.bytes, b":5000050000\r\n");
+}
