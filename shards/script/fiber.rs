@@ -62,9 +62,10 @@ impl Fiber {
             let mut order = first;
             loop {
                 order = match order {
-                    // SAFETY: the VM has prepared the thread, with a function and its arguments; see `super::vm`.
                     Order::Run(thread) => {
-                        yielder.suspend(Left::Ended(unsafe { lua_resume_(thread, lua_gettop(thread) - 1) }))
+                        // SAFETY: the VM has prepared the thread, with a function and its arguments; see `super::vm`.
+                        let status = unsafe { lua_resume_(thread, lua_gettop(thread) - 1) };
+                        yielder.suspend(Left::Ended(status))
                     }
                     Order::Quit => return,
                     Order::GoOn => panic!("nothing was set aside"),
