@@ -420,7 +420,10 @@ impl Reactor {
                 ticket,
                 close: &mut close,
             };
-            view.engine.traces.question_put(ticket.core);
+            // What one core tells another looks for no connection, and is not put to all of them.
+            if ticket.socket.is_some() {
+                view.engine.traces.question_put(ticket.core);
+            }
             let Some(answer) = question(&mut view) else { continue };
             let answer = Answer::Data(answer);
             if ticket.core == self.engine.core {

@@ -46,7 +46,7 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// A question was put.
+    /// A question was put, one that is put to every core.
     pub fn question_put(&mut self, asker: CoreId) {
         let asker = usize::from(asker.0);
         if asker >= self.put.len() {
