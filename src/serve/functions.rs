@@ -17,12 +17,11 @@ use crate::serve::job::{Job, OwnedCall, Work};
 use crate::serve::local::Gated;
 use crate::serve::message::{Answer, Message, Question, Ticket};
 use bytes::Bytes;
-use ringkeep_shards::command::{Command, Run, flag};
-use ringkeep_shards::ids::{CoreId, ShardId, Term};
+use ringkeep_shards::command::{Command, Door, Run, Session, flag};
+use ringkeep_shards::ids::{ClientId, CoreId, ShardId, Term};
 use ringkeep_shards::keyspace::LibrarySet;
 use ringkeep_shards::lost::Fate;
 use ringkeep_shards::port::{Gate, Input, Outcome};
-use ringkeep_shards::reply::Protocol;
 use slab::Slab;
 use std::sync::Arc;
 
@@ -129,9 +128,10 @@ impl Engine {
     /// A change is committed: every other shard is told.
     pub(super) fn hand_on(&mut self, change: Change) {
         let Change { set, number, hand_over } = change;
+        let nobody = Session::new(ClientId(0), Door::Server, true);
         for shard in (0..self.shard_count()).map(ShardId).filter(|shard| *shard != FIRST) {
             let copy = Copy { set: set.clone(), number, from: (self.core, hand_over) };
-            self.give(self.nobody(), Job::new(shard, 0, Protocol::Resp2, Work::Libraries(copy)));
+            self.give(self.nobody(), Job::new(shard, &nobody, Work::Libraries(copy)));
         }
     }
 
@@ -176,7 +176,7 @@ impl Engine {
         self.step(place, Input::Libraries(&set));
         match std::mem::take(&mut self.outputs.outcome) {
             Outcome::Done(gate) => gate,
-            Outcome::NotServing | Outcome::None | Outcome::Cold(_) => Gate::OPEN,
+            _ => Gate::OPEN,
         }
     }
 
