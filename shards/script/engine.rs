@@ -5,7 +5,7 @@ use super::host::ScriptHost;
 use super::interrupt::Interrupt;
 use super::pool::{Pool, PoolLimits, VmId};
 use super::random::Random;
-use super::source::{ScriptDigest, ScriptFlags, parse_shebang};
+use super::source::{Running, ScriptDigest, ScriptFlags, parse_shebang};
 use super::tail_calls::keep_lines;
 use super::vm::{Callee, Chunk, CompileError, RunEnd};
 use crate::limits::SCRIPT_VMS_MAX;
@@ -331,9 +331,9 @@ impl ScriptEngine {
         self.ended(run, end)
     }
 
-    /// The script that runs there.
-    pub fn digest_of(&self, run: RunId) -> ScriptDigest {
-        self.pool.digest_of(run.0)
+    /// What it is a run of.
+    pub fn running(&self, run: RunId) -> Option<Running> {
+        self.pool.running(run.0)
     }
 
     fn ended(&mut self, run: RunId, end: RunEnd) -> ScriptEnd {

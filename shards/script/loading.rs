@@ -42,18 +42,15 @@ impl Vm {
         let hooks_left = LIBRARY_LOAD_STEPS_MAX / STEPS_PER_HOOK as u32;
         self.room().loading.replace(Some(Loading { functions: Vec::new(), hooks_left }));
         let mut host = LoadHost { log };
-        // SAFETY: outside of `lua_resume`, which is protected, the limit is lifted.
-        let status = unsafe {
-            {
-                let _lifted = self.room().memory.lift();
-                self.clear_global_lists();
-                show_globals(main, slots::LOADING_NAME);
-                lua_sethook(main, Some(count), LUA_MASKCOUNT, STEPS_PER_HOOK);
-                chunk.push(thread);
-            }
-            let _host = self.room().lend(&mut host);
-            lua_resume_(thread, 0)
-        };
+        // SAFETY: the limit is lifted, and nothing runs.
+        unsafe {
+            let _lifted = self.room().memory.lift();
+            self.clear_global_lists();
+            show_globals(main, slots::LOADING_NAME);
+            lua_sethook(main, Some(count), LUA_MASKCOUNT, STEPS_PER_HOOK);
+            chunk.push(thread);
+        }
+        let status = self.run_load(thread, &mut host);
         // SAFETY: the thread has ended or stands where it raised; the limit is lifted.
         let failed = unsafe {
             let _lifted = self.room().memory.lift();

@@ -45,4 +45,4 @@ pub use functions::{Callable, Function, Library, NewLibraries};
 pub use host::{CallEnd, LogLevel, ScriptHost};
 pub use interrupt::{Interrupt, SliceTimer, TICKS_PER_SLICE};
 pub use self_test::proves_hooks_fire_in_compiled_loops;
-pub use source::{DIGEST_BYTES, ScriptDigest, ScriptFlags};
+pub use source::{DIGEST_BYTES, Running, ScriptDigest, ScriptFlags};

@@ -7,7 +7,7 @@ use super::functions::LibraryId;
 use super::interrupt::Interrupt;
 use super::lua::turn_jit_off;
 use super::memory::{Memory, PoolMemory};
-use super::source::ScriptDigest;
+use super::source::Running;
 use super::vm::{Chunk, CompileError, Vm};
 use std::rc::Rc;
 
@@ -257,8 +257,9 @@ impl Pool {
         &mut self.slot_mut(id).vm
     }
 
-    pub(super) fn digest_of(&self, id: VmId) -> ScriptDigest {
-        self.slot(id).vm.digest()
+    /// What runs in a VM.
+    pub(super) fn running(&self, id: VmId) -> Option<Running> {
+        self.slot(id).vm.running()
     }
 
     /// How many VMs there are.

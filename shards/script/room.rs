@@ -78,11 +78,11 @@ impl Room {
             at_slice_end: Cell::new(AtSliceEnd::Aside),
             exit: Cell::new(std::ptr::null()),
             json_options: Cell::new(JsonOptions::default()),
+            loading: RefCell::new(None),
             nesting: Nesting::new(),
             patterns: UnsafeCell::new(Patterns::new()),
             #[cfg(test)]
             looks_left: Cell::new(None),
-            loading: RefCell::new(None),
         }
     }
 

@@ -9,6 +9,24 @@ pub const DIGEST_BYTES: usize = 40;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScriptDigest([u8; DIGEST_BYTES]);
 
+/// What a run is of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Running {
+    /// A script.
+    Script(ScriptDigest),
+    /// A library's function, by its name.
+    Function(Box<[u8]>),
+}
+
+impl fmt::Display for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Running::Script(digest) => write!(f, "script {digest}"),
+            Running::Function(name) => write!(f, "function {}", name.escape_ascii()),
+        }
+    }
+}
+
 impl ScriptDigest {
     /// The digest of a text.
     pub fn of(source: &[u8]) -> Self {

@@ -14,7 +14,7 @@ use super::random::Random;
 use super::registration::redis_register_function;
 use super::room::{AtSliceEnd, Ending, Room};
 use super::slots;
-use super::source::ScriptDigest;
+use super::source::{Running, ScriptDigest};
 use crate::limits::SCRIPT_ARGUMENTS_MAX;
 use crate::reply::{Discarded, Protocol, ReplySink};
 use std::ffi::CStr;
@@ -296,13 +296,12 @@ impl Vm {
         self.run.is_aside
     }
 
-    /// The script that runs, or ran last. A function has none: that of its name stands for it.
-    pub(super) fn digest(&self) -> ScriptDigest {
-        match &self.run.callee {
-            Some(Callee::Script(_, digest)) => *digest,
-            Some(Callee::Function(_, name)) => ScriptDigest::of(name),
-            None => ScriptDigest::of(b""),
-        }
+    /// What runs, or ran last.
+    pub(super) fn running(&self) -> Option<Running> {
+        self.run.callee.as_ref().map(|callee| match callee {
+            Callee::Script(_, digest) => Running::Script(*digest),
+            Callee::Function(_, name) => Running::Function(name[..].into()),
+        })
     }
 
     /// Whether it is better thrown away than used again.
@@ -362,6 +361,22 @@ impl Vm {
         self.renew_thread();
         reply.error_bytes(&text);
         if ending == Ending::Open { RunEnd::Raised } else { RunEnd::Stopped }
+    }
+
+    /// Runs the text of a library, which is never set aside, on the stack of runs; Lua's status.
+    pub(super) fn run_load(&mut self, thread: *mut lua_State, host: &mut dyn ScriptHost) -> c_int {
+        // SAFETY: it lives until the VM is dropped; only shared references to it are made.
+        let room = unsafe { self.room.as_ref() };
+        room.nesting.clear(&room.memory);
+        let left = {
+            let _host = room.lend(host);
+            self.fiber.run(thread)
+        };
+        room.nesting.clear(&room.memory);
+        match left {
+            Left::Ended(status) => status,
+            Left::Aside => panic!("a load goes on until it ends"),
+        }
     }
 
     /// A new thread for the scripts to come: one that ended with an error cannot be used again.

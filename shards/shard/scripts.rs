@@ -265,7 +265,7 @@ impl Shard {
 
     /// Notes which script a context runs.
     fn name_script(&self, context: &mut Context) {
-        context.info.script = context.run.map(|run| self.scripts.digest_of(run));
+        context.info.running = context.run.and_then(|run| self.scripts.running(run));
     }
 
     /// A script that has had all the time that scripts may take is stopped.

@@ -17,7 +17,7 @@
 use crate::ids::{Batch, ContextId, Term};
 use crate::keyspace::{KeyHash, Reads, View};
 use crate::limits::{CONTEXT_RERUNS_BEFORE_KEY_LOCKS, CONTEXT_RERUNS_BEFORE_SHARD_LOCK};
-use crate::script::{RunId, ScriptDigest};
+use crate::script::{RunId, Running};
 use crate::transaction::script::ScriptState;
 use hashbrown::{HashTable, hash_table};
 use std::collections::{BTreeMap, VecDeque};
@@ -49,10 +49,10 @@ pub enum StopReason {
 }
 
 /// What a context has been through so far.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ContextInfo {
-    /// The script that it runs, if it runs one.
-    pub script: Option<ScriptDigest>,
+    /// The script or function that it runs, if it runs one.
+    pub running: Option<Running>,
     /// When it began, by the monotonic clock, in microseconds.
     pub began_us: u64,
     /// Slices it has had, over all of its runs.

@@ -1,16 +1,17 @@
 //! FUNCTION's subcommands that are the node's; the others are the first shard's.
 
 use crate::observe::dispatch::Asked;
+use crate::serve::asides::{KilledScripts, RunningScript};
 use crate::serve::functions::{Counts, FIRST};
 use crate::serve::message::{Answer, CoreView};
 use ringkeep_shards::command::write_help;
 use ringkeep_shards::reply::ReplySink;
+use ringkeep_shards::script::Running;
 
 pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
     match subcommand {
         "stats" => stats(asked),
-        // A function runs from its begin to its end before its core takes anything else.
-        "kill" => asked.error("NOTBUSY No scripts in execution right now."),
+        "kill" => kill(asked),
         "help" => asked.reply(|_, _, reply| {
             write_help(
                 reply,
@@ -19,7 +20,7 @@ pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
                     ("DELETE <library>", "Remove a library and its functions."),
                     ("DUMP", "All libraries as one binary payload, for RESTORE."),
                     ("FLUSH [ASYNC|SYNC]", "Remove all libraries."),
-                    ("KILL", "Stop the function that runs, if it has written nothing."),
+                    ("KILL", "Stop the functions that run; nothing of them stays."),
                     ("LIST [LIBRARYNAME <pattern>] [WITHCODE]", "The libraries and their functions, with their texts."),
                     ("LOAD [REPLACE] <code>", "Make a library; its first line is #!lua name=<library>."),
                     (
@@ -34,23 +35,34 @@ pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
     }
 }
 
+fn kill(asked: Asked<'_>) {
+    let kill = |view: &mut CoreView<'_>| view.engine.kill_scripts(&KilledScripts::Functions);
+    asked.ask(kill, |_, _, cores, reply| match cores.into_iter().sum() {
+        0usize => reply.error("NOTBUSY No scripts in execution right now."),
+        _ => reply.ok(),
+    });
+}
+
 /// The first shard's core says how many there are, once that is committed; any core might run a function.
 fn stats(asked: Asked<'_>) {
-    let count = |view: &mut CoreView<'_>| -> Option<Option<Counts>> {
+    let count = |view: &mut CoreView<'_>| -> Option<CoreStats> {
         let engine = &mut *view.engine;
-        let Some(place) = engine.place_of(FIRST) else { return Some(None) };
+        let running = engine.running_scripts();
+        let Some(place) = engine.place_of(FIRST) else { return Some((None, running)) };
         let (libraries, functions, gate) = engine.shards[place].shard.count_libraries();
         // A transaction that holds the shard sees what it has changed.
         let gate = engine.gate_of_answer(view.ticket, place, gate);
-        let counts: Option<Counts> = Some(Counts { libraries, functions });
-        engine.answer(view.ticket, place, Answer::Data(Box::new(counts)), gate, true);
+        let stats: CoreStats = (Some(Counts { libraries, functions }), running);
+        engine.answer(view.ticket, place, Answer::Data(Box::new(stats)), gate, true);
         None
     };
     asked.ask_patiently(count, |_, _, cores, reply| {
-        let counts = cores.into_iter().flatten().next().unwrap_or_default();
+        let counts = cores.iter().find_map(|(counts, _)| *counts).unwrap_or_default();
+        let mut running: Vec<RunningScript> = cores.into_iter().flat_map(|(_, running)| running).collect();
+        running.retain(|run| matches!(run.running, Running::Function(_)));
         reply.map(2);
         reply.bulk(b"running_script");
-        write_running(reply);
+        write_running(&running, reply);
         reply.bulk(b"engines");
         reply.map(1);
         reply.bulk(b"LUA");
@@ -62,9 +74,24 @@ fn stats(asked: Asked<'_>) {
     });
 }
 
-/// The function that runs: there is none while its core answers.
-fn write_running(reply: &mut dyn ReplySink) {
-    reply.null();
+/// What one core says: how many there are, if it is the first shard's, and what runs.
+type CoreStats = (Option<Counts>, Vec<RunningScript>);
+
+/// The function that has been running for longest, of those that have outlived a slice.
+fn write_running(running: &[RunningScript], reply: &mut dyn ReplySink) {
+    let Some((run, Running::Function(name))) =
+        running.iter().max_by_key(|run| run.age_us).map(|run| (run, &run.running))
+    else {
+        return reply.null();
+    };
+    reply.map(3);
+    reply.bulk(b"name");
+    reply.bulk(name);
+    reply.bulk(b"command");
+    reply.array(run.arguments.len());
+    run.arguments.iter().for_each(|argument| reply.bulk(argument));
+    reply.bulk(b"duration_ms");
+    reply.integer((run.age_us / 1000) as i64);
 }
 
 #[cfg(test)]

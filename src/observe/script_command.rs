@@ -6,7 +6,7 @@ use crate::serve::message::CoreView;
 use ringkeep_shards::command::write_help;
 use ringkeep_shards::ids::ClientId;
 use ringkeep_shards::keyspace::canonical_integer;
-use ringkeep_shards::script::ScriptDigest;
+use ringkeep_shards::script::{Running, ScriptDigest};
 
 pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
     match subcommand {
@@ -26,7 +26,7 @@ pub(super) fn run(asked: Asked<'_>, subcommand: &str) {
                         "KILL [<sha1>|ID <client-id>]",
                         "Stop the scripts that run: all, or those of a digest or a client.",
                     ),
-                    ("LIST", "The scripts that run."),
+                    ("LIST", "The scripts and functions that run, which have outlived a slice."),
                     ("LOAD <script>", "Make a script known without running it."),
                 ],
             );
@@ -110,8 +110,12 @@ fn list(asked: Asked<'_>) {
             reply.array(running.len());
             for script in running {
                 reply.map(7);
-                reply.bulk(b"sha1");
-                reply.bulk(script.digest.as_bytes());
+                let (kind, name) = match &script.running {
+                    Running::Script(digest) => ("sha1", digest.as_bytes()),
+                    Running::Function(name) => ("function", &name[..]),
+                };
+                reply.bulk(kind.as_bytes());
+                reply.bulk(name);
                 reply.bulk(b"client");
                 reply.integer(script.client.0 as i64);
                 let info = script.info;

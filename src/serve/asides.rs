@@ -9,7 +9,7 @@ use crate::serve::job::Job;
 use crate::serve::message::{Message, Question, Ticket};
 use ringkeep_shards::ids::{ClientId, ContextId, CoreId};
 use ringkeep_shards::port::Aside;
-use ringkeep_shards::script::ScriptDigest;
+use ringkeep_shards::script::{Running, ScriptDigest};
 use ringkeep_shards::{ContextInfo, StopReason};
 use std::collections::BTreeMap;
 
@@ -55,10 +55,12 @@ impl Pace {
     }
 }
 
-/// Which scripts SCRIPT KILL means.
+/// What SCRIPT KILL and FUNCTION KILL mean.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KilledScripts {
-    /// All that run.
+    /// All functions that run.
+    Functions,
+    /// All scripts that run.
     All,
     /// Those with this digest.
     Digest(ScriptDigest),
@@ -69,8 +71,8 @@ pub enum KilledScripts {
 /// A script that runs, as SCRIPT LIST shows it.
 #[derive(Clone, Debug)]
 pub struct RunningScript {
-    /// The script.
-    pub digest: ScriptDigest,
+    /// What runs.
+    pub running: Running,
     /// Whose it is.
     pub client: ClientId,
     /// Microseconds since it began.
@@ -104,15 +106,15 @@ impl Engine {
             return;
         }
         let Some(info) = self.shards[place].shard.context(id) else { return };
-        let Some(digest) = info.script else { return };
+        let Some(running) = &info.running else { return };
         let age_us = self.now.monotonic_us.saturating_sub(info.began_us);
         if info.slices == 0 || u128::from(age_us) < threshold.as_micros() {
             return;
         }
         job.is_called_slow = true;
         log_line::warning(format_args!(
-            "shard {}: script {digest} of client {} has been running for {} ms, with {} calls, {} slices and {} reruns; others are \
-             served meanwhile, SCRIPT KILL stops it",
+            "shard {}: {running} of client {} has been running for {} ms, with {} calls, {} slices and {} reruns; others are \
+             served meanwhile, SCRIPT KILL or FUNCTION KILL stops it",
             self.shards[place].id,
             job.client,
             age_us / 1000,
@@ -205,12 +207,16 @@ impl Engine {
 
     /// SCRIPT KILL on this core: how many scripts are stopped.
     pub fn kill_scripts(&mut self, killed: &KilledScripts) -> usize {
-        let which = |_: &Ticket, job: &Job, info: &ContextInfo| match killed {
-            KilledScripts::All => info.script.is_some(),
-            KilledScripts::Digest(digest) => info.script == Some(*digest),
-            KilledScripts::Client(id) => info.script.is_some() && job.client == *id,
+        let which = |_: &Ticket, job: &Job, info: &ContextInfo| match (killed, &info.running) {
+            (KilledScripts::Functions, Some(Running::Function(_))) | (KilledScripts::All, Some(Running::Script(_))) => {
+                true
+            }
+            (KilledScripts::Digest(digest), Some(Running::Script(running))) => running == digest,
+            (KilledScripts::Client(id), Some(_)) => job.client == *id,
+            _ => false,
         };
-        self.stop_asides(which, StopReason::Killed(KILLED))
+        let by = if *killed == KilledScripts::Functions { FUNCTION_KILLED } else { KILLED };
+        self.stop_asides(which, StopReason::Killed(by))
     }
 
     /// The server ends: everything that is set aside is stopped.
@@ -223,9 +229,9 @@ impl Engine {
         let now_us = self.now.monotonic_us;
         self.all_asides()
             .filter_map(|(place, id, _, job)| {
-                let info = *self.shards[place].shard.context(id)?;
+                let info = self.shards[place].shard.context(id)?.clone();
                 Some(RunningScript {
-                    digest: info.script?,
+                    running: info.running.clone()?,
                     client: job.client,
                     age_us: now_us.saturating_sub(info.began_us),
                     info,
@@ -238,6 +244,7 @@ impl Engine {
 
 /// As Redis words it.
 const KILLED: &str = "ERR Script killed by user with SCRIPT KILL...";
+const FUNCTION_KILLED: &str = "ERR Script killed by user with FUNCTION KILL...";
 const SHUTTING_DOWN: &str = "ERR The server is shutting down; nothing of this was applied";
 
 #[cfg(test)]

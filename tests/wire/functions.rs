@@ -153,3 +153,48 @@ fn shard_ports_take_one_library_each() {
     }
     assert_eq!(error(&server.client().command(&["FUNCTION", "LOAD", LIBRARY])), "ERR Library 'lib' already exists");
 }
+
+/// A function that outlives its slice goes on beside others, with the library that it began with; it can be killed and leaves nothing.
+#[test]
+fn a_long_function_stalls_nobody_and_is_killed() {
+    let Some(server) = start() else { return };
+    let long = "#!lua name=long
+redis.register_function('loop', function(k) redis.call('SET', k[1], 'x') while true do end end)
+redis.register_function('sum', function(k)
+    local s = 0
+    for i = 1, 20000000 do s = s + 1 end
+    redis.call('SET', k[1], s)
+    return s
+end)";
+    let mut client = server.client();
+    assert_eq!(client.command(&["FUNCTION", "LOAD", long]).text(), "long");
+    let mut summing = server.client();
+    summing.send(&["FCALL", "sum", "1", "sum"]);
+    let mut looping = server.client();
+    looping.send(&["FCALL", "loop", "1", "k"]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(client.run("GET k").is_null(), "what it wrote is its own");
+    assert!(looping.is_silent_for(std::time::Duration::from_millis(50)));
+    assert_eq!(
+        client
+            .command(&[
+                "FUNCTION",
+                "LOAD",
+                "REPLACE",
+                "#!lua name=long\nredis.register_function('other', function() end)"
+            ])
+            .text(),
+        "long"
+    );
+    assert!(client.run("SCRIPT KILL").error_text().is_some(), "it is no script");
+    while !client.run("FUNCTION KILL").is_ok() {}
+    assert!(error(&looping.reply()).starts_with("ERR Script killed by user"));
+    assert!(client.run("GET k").is_null());
+    // What it depended on was changed while it ran: it runs again, and is not there any more; or it was quick enough, or killed too.
+    let summed = summing.reply();
+    let known = ["ERR Function not found", "ERR Script killed by user"];
+    let refused = summed.error_text().is_some_and(|text| known.iter().any(|start| text.starts_with(start)));
+    assert!(refused || summed == Reply::Integer(20_000_000), "{summed:?}");
+    assert_eq!(client.run("GET sum").is_null(), refused);
+    assert_eq!(error(&client.run("FCALL loop 1 k")), "ERR Function not found");
+}
