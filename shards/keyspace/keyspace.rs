@@ -50,6 +50,8 @@ pub struct Keyspace {
     pub(super) swept_versions: usize,
     /// What a context sees and has written, while it has its slice.
     pub(super) view: Option<Box<View>>,
+    /// What the views of those hold that have no slice now, in bytes.
+    pub(super) views_bytes: usize,
     /// What was read since [`Keyspace::begin_reads`], if that is being noted.
     pub(super) reads: RefCell<Reads>,
     /// Whether reads and writes need a second look: a context has its slice, or what is read is being noted.
@@ -93,6 +95,7 @@ impl Keyspace {
             kept_versions: 0,
             swept_versions: 0,
             view: None,
+            views_bytes: 0,
             reads: RefCell::default(),
             is_looked_over: false,
             garbage: Garbage::default(),

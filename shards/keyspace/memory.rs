@@ -6,10 +6,10 @@ use crate::log::{LogPosition, SegmentTable};
 use std::rc::Rc;
 
 impl Keyspace {
-    /// What the keys hold in memory, in bytes: entries, tables, strings that are not in the log alone, versions that pins want; and the
-    /// libraries of functions.
+    /// What the keys hold in memory, in bytes: entries, tables, strings that are not in the log alone, versions that pins want, what
+    /// contexts have written; and the libraries of functions.
     pub fn memory_bytes(&self) -> usize {
-        self.memory_bytes + self.warm_bytes + self.versions_bytes + self.libraries.bytes()
+        self.memory_bytes + self.warm_bytes + self.versions_bytes + self.all_views_bytes() + self.libraries.bytes()
     }
 
     /// What is in memory and nowhere in the log's segments, in bytes: what a checkpoint has to write.

@@ -29,6 +29,8 @@ pub struct View {
     body: Vec<u8>,
     /// What it has read and written; while it has its slice, the keyspace has that.
     reads: Reads,
+    /// What the keyspace counts for it while it has no slice, in bytes.
+    counted_bytes: usize,
 }
 
 /// What a context has written in one database.
@@ -57,6 +59,7 @@ impl View {
             databases: (0..DATABASES_MAX).map(|_| ViewDatabase::default()).collect(),
             body: Vec::new(),
             reads: Reads::default(),
+            counted_bytes: 0,
         }
     }
 
@@ -79,6 +82,11 @@ impl View {
     /// Whether it has emptied a database.
     pub fn has_flushed(&self) -> bool {
         self.databases.iter().any(|database| database.is_flushed)
+    }
+
+    /// What it holds in memory, in bytes (an estimate): its effects, what they made of its keys, and what it has read.
+    fn memory_bytes(&self) -> usize {
+        self.body.capacity() + self.body.len() + size_of_val(self.reads.keys())
     }
 
     /// Whether it has written nothing.
@@ -169,6 +177,7 @@ impl Keyspace {
     /// A context's slice begins: reads and writes are its own until [`Keyspace::leave`].
     pub fn enter(&mut self, mut view: Box<View>) {
         assert!(self.view.is_none(), "one context has a slice at a time");
+        self.views_bytes -= std::mem::take(&mut view.counted_bytes);
         std::mem::swap(self.reads.get_mut(), &mut view.reads);
         self.view = Some(view);
         self.is_looked_over = true;
@@ -184,6 +193,8 @@ impl Keyspace {
         self.is_looked_over = false;
         let mut view = self.view.take().expect("a context had its slice");
         std::mem::swap(self.reads.get_mut(), &mut view.reads);
+        view.counted_bytes = view.memory_bytes();
+        self.views_bytes += view.counted_bytes;
         view
     }
 
@@ -473,6 +484,17 @@ impl Keyspace {
         if let Err(range) = replayed {
             panic!("what was written before can be written again: {range:?}");
         }
+    }
+
+    /// What contexts hold in memory, in bytes (an estimate).
+    pub(super) fn all_views_bytes(&self) -> usize {
+        self.views_bytes + self.view.as_deref().map_or(0, View::memory_bytes)
+    }
+
+    /// A context is over: its view goes.
+    pub fn end_view(&mut self, view: Box<View>) {
+        self.views_bytes -= view.counted_bytes;
+        self.unpin(view.start);
     }
 
     /// Bytes of effects of the view that has its slice.

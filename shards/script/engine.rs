@@ -83,7 +83,7 @@ struct Entry {
     source: Box<[u8]>,
     digest: ScriptDigest,
     flags: ScriptFlags,
-    /// Has a run of it outlived its slice?
+    /// Has its last run outlived its first slice?
     is_long: bool,
     /// Did SCRIPT LOAD ask for it to be kept?
     is_loaded: bool,
@@ -279,10 +279,12 @@ impl ScriptEngine {
             },
         };
         let end = self.run_in(vm, Callee::Script(chunk, digest), keys, arguments, host, reply);
-        if matches!(end, ScriptEnd::Aside(_) | ScriptEnd::Crowded)
-            && let Some(entry) = self.entries.get_mut(index as usize).and_then(Option::as_mut)
-        {
-            entry.is_long = true;
+        if let Some(entry) = self.entries.get_mut(index as usize).and_then(Option::as_mut) {
+            match end {
+                // One that is set aside in the midst of its slice waits for a value or a lock: that says nothing about it.
+                ScriptEnd::Aside(_) | ScriptEnd::Crowded => entry.is_long |= self.pool.slice_is_over(),
+                _ => entry.is_long = false,
+            }
         }
         end
     }

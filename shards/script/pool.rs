@@ -257,6 +257,11 @@ impl Pool {
         &mut self.slot_mut(id).vm
     }
 
+    /// Whether the slice under way is over.
+    pub(super) fn slice_is_over(&self) -> bool {
+        self.slicer.is_over()
+    }
+
     /// What runs in a VM.
     pub(super) fn running(&self, id: VmId) -> Option<Running> {
         self.slot(id).vm.running()

@@ -379,7 +379,7 @@ impl Shard {
             }
             Sliced::Raised => {
                 self.stats.script_undone += u64::from(!view.is_clean());
-                self.keyspace.unpin(view.start());
+                self.keyspace.end_view(view);
                 self.ended(id, &context);
                 Outcome::Done(self.context_gate(&context))
             }
@@ -395,7 +395,7 @@ impl Shard {
         let view = context.view.take().expect("a body that ended has a view");
         if view.is_clean() {
             // It stands at its startTS.
-            self.keyspace.unpin(view.start());
+            self.keyspace.end_view(view);
             self.ended(id, &context);
             return Outcome::Done(self.context_gate(&context));
         }
@@ -414,7 +414,7 @@ impl Shard {
             context.view = Some(view);
             return self.again(id, context, Waits::Cold, Some(range));
         }
-        self.keyspace.unpin(view.start());
+        self.keyspace.end_view(view);
         self.ended(id, &context);
         Outcome::Done(self.gate(self.keyspace.changed_since_mark(mark)))
     }
@@ -429,7 +429,7 @@ impl Shard {
     fn again(&mut self, id: ContextId, mut context: Context, waits: Waits, cold: Option<ColdRange>) -> Outcome {
         let view = context.view.take().expect("a context that ran has a view");
         context.touched.add(view.reads());
-        self.keyspace.unpin(view.start());
+        self.keyspace.end_view(view);
         if let Some(run) = context.run.take() {
             self.scripts.stop(run, None, &mut Discarded);
             self.contexts.vm_freed();
@@ -519,7 +519,7 @@ impl Shard {
     fn drop_view(&mut self, context: &mut Context) {
         if let Some(view) = context.view.take() {
             self.stats.script_undone += u64::from(!view.is_clean());
-            self.keyspace.unpin(view.start());
+            self.keyspace.end_view(view);
         }
     }
 
@@ -852,14 +852,12 @@ impl Shard {
         self.contexts.ended(id, &context.keys, true);
     }
 
-    /// What contexts have pinned is not there any more: they begin anew. `unpins` says that their pins are.
-    pub(super) fn restart_contexts(&mut self, unpins: bool) {
+    /// What contexts have pinned is not there any more: they begin anew.
+    pub(super) fn restart_contexts(&mut self) {
         let mut turns = Vec::new();
         for (id, context) in self.contexts.iter_mut() {
             let Some(view) = context.view.take() else { continue };
-            if unpins {
-                self.keyspace.unpin(view.start());
-            }
+            self.keyspace.end_view(view);
             if let Some(run) = context.run.take() {
                 self.scripts.stop(run, None, &mut Discarded);
             }

@@ -223,7 +223,7 @@ impl Shard {
         self.give_up_checkpoint(outputs);
         self.proposed.clear();
         self.keyspace.undo_undelivered();
-        self.restart_contexts(false);
+        self.restart_contexts();
         self.fence_joined = false;
         self.fence += 1;
         // It is said of all that a refused batch in the same step would be said of, and more.
@@ -232,7 +232,7 @@ impl Shard {
 
     /// The group refused a batch: its tick is taken back. The term goes on, with what was proposed before.
     pub(super) fn take_back(&mut self, batch: Batch, outputs: &mut Outputs) {
-        self.restart_contexts(true);
+        self.restart_contexts();
         self.keyspace.undo_refused(batch);
         let before = Batch(batch.0 - 1);
         outputs.lost = Some(Lost {
