@@ -12,6 +12,7 @@ use super::registration::{LOAD_TIMEOUT, Loading};
 use crate::reply::Protocol;
 use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
+use std::os::raw::c_int;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
@@ -47,6 +48,8 @@ pub(super) struct Room {
     pub(super) json_options: Cell<JsonOptions>,
     /// Whose slices its runs take part in.
     pub(super) slicer: Interrupt,
+    /// The line of the script at which it was stopped; 0 if it was not.
+    pub(super) stopped_line: Cell<c_int>,
     /// What the end of a slice means to the run under way.
     pub(super) at_slice_end: Cell<AtSliceEnd>,
     /// The way out of the native stack; there is one while a run is on it.
@@ -75,6 +78,7 @@ impl Room {
             script_thread: Cell::new(std::ptr::null_mut()),
             random: Cell::new(Random::default()),
             slicer,
+            stopped_line: Cell::new(0),
             at_slice_end: Cell::new(AtSliceEnd::Aside),
             exit: Cell::new(std::ptr::null()),
             json_options: Cell::new(JsonOptions::default()),

@@ -4,6 +4,10 @@ use super::lua::*;
 use super::lua_reply::push_error;
 use super::room::{Ending, Room, room};
 use super::shell::Then;
+use std::os::raw::{c_char, c_int};
+
+/// How far up a function of a script is looked for.
+const LEVELS_MAX: c_int = 16;
 
 /// The hook that is armed at the end of a slice: the run is set aside here, and goes on here.
 pub(super) unsafe extern "C-unwind" fn turn(l: *mut lua_State, _: *mut lua_Debug) {
@@ -26,9 +30,26 @@ unsafe fn turned(l: *mut lua_State) -> bool {
         if room.ending.get() == Ending::Open {
             return false;
         }
+        note_place(l, room);
         lua_sethook(l, Some(stopped), LUA_MASKCOUNT, 1);
         push_stopped(l);
         true
+    }
+}
+
+/// Notes where the script was when it was stopped: once its thread has failed, the function on top has no line any more.
+unsafe fn note_place(l: *mut lua_State, room: &Room) {
+    for level in 0..LEVELS_MAX {
+        // SAFETY: a `lua_Debug` of zeros is one; Lua fills it in. Its texts live as long as the functions on the stack.
+        unsafe {
+            let mut debug: lua_Debug = std::mem::zeroed();
+            if lua_getstack(l, level, &mut debug) == 0 || lua_getinfo(l, c"Sl".as_ptr(), &mut debug) == 0 {
+                return;
+            }
+            if debug.currentline > 0 && *debug.source == b'@' as c_char {
+                return room.stopped_line.set(debug.currentline);
+            }
+        }
     }
 }
 
@@ -40,6 +61,7 @@ pub(super) unsafe fn stop(l: *mut lua_State, room: &Room) -> Then {
     }
     // SAFETY: a thread of a live VM.
     unsafe {
+        note_place(l, room);
         lua_sethook(l, Some(stopped), LUA_MASKCOUNT, 1);
         lua_settop(l, 0);
         push_stopped(l);

@@ -244,6 +244,7 @@ impl Vm {
         libraries::reset(self.room());
         self.room().nesting.clear(&self.room().memory);
         self.room().at_slice_end.set(AtSliceEnd::Aside);
+        self.room().stopped_line.set(0);
         // SAFETY: the limit is lifted.
         unsafe {
             let _lifted = self.room().memory.lift();
@@ -357,7 +358,14 @@ impl Vm {
         }
         self.is_spent |= status == LUA_ERRMEM || ending != Ending::Open;
         // SAFETY: the thread stands where it raised.
-        let text = unsafe { failure::describe(thread, status, self.run.callee.as_ref().map_or(b"", Callee::name)) };
+        let text = unsafe {
+            failure::describe(
+                thread,
+                status,
+                self.run.callee.as_ref().map_or(b"", Callee::name),
+                room.stopped_line.get(),
+            )
+        };
         self.renew_thread();
         reply.error_bytes(&text);
         if ending == Ending::Open { RunEnd::Raised } else { RunEnd::Stopped }

@@ -4,6 +4,8 @@ use super::common::{Client, Reply, Server, ServerOptions};
 use super::is_reference;
 use std::time::{Duration, Instant};
 
+/// The same without a function of its own: the thread that fails has no line.
+const BARE: &str = "local n = 0\nwhile true do n = n + 1 end";
 const ENDLESS: &str = "redis.call('SET', KEYS[1], 'half') while true do pcall(function() while true do end end) end";
 /// Counts for as long as `ARGV[1]` steps take between a read and a write.
 const SLOW_INCREMENT: &str = "local value = redis.call('GET', KEYS[1]) or 0 local n = 0 \
@@ -59,6 +61,10 @@ fn others_are_served_beside_an_endless_script_and_a_kill_leaves_nothing_of_it() 
     assert_eq!(client.reply().text(), "later");
     assert!(other.run("GET k").is_null());
     assert_eq!(other.info("script_kills").as_deref(), Some("1"));
+    let mut client = running(&server, BARE, &[]);
+    assert!(other.run("SCRIPT KILL").is_ok());
+    let error = client.reply().error_text().expect("an error");
+    assert!(error.ends_with(", on @user_script:2."), "{error}");
     nothing_runs(&mut other);
 }
 
