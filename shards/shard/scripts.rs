@@ -888,7 +888,7 @@ fn refused(reply: &mut dyn ReplySink, text: &str) -> Outcome {
     Outcome::Done(Gate::OPEN)
 }
 
-const TOO_MANY: &str = "BUSY Too many scripts and transactions wait in this shard; nothing was done";
+const TOO_MANY: &str = "TRYAGAIN Too many scripts and transactions wait in this shard; nothing was done";
 const TIME_LIMIT: &str = "ERR Script stopped: it ran for longer than script-time-limit allows";
 const GONE: &str = "ERR The script was stopped, since its client is gone";
 const FORGOTTEN: &str = "TRYAGAIN The shard gave the request up; nothing was done";
