@@ -21,6 +21,8 @@ pub(crate) enum ScriptRun {
     Aside { run: RunId, mark: Option<Mark>, halt: Option<Halt> },
     /// It has outlived its slice, and no VM is free to keep it.
     Crowded,
+    /// It has met a locked key.
+    Locked,
 }
 
 /// Where a run of a script begins.
@@ -163,7 +165,7 @@ impl Shard {
         let (end, halt) = self.run_script(command, Begin::Start(called), &mut state, true, reply, segments);
         self.config.interrupt.end();
         self.keyspace.end_reads();
-        self.script_calls.end(end != ScriptEnd::Crowded);
+        self.script_calls.end(end != ScriptEnd::Crowded && halt != Some(Halt::Locked));
         match end {
             ScriptEnd::NoScript => reply.error(NO_SCRIPT),
             ScriptEnd::Done => self.script_ended(),
@@ -172,16 +174,17 @@ impl Shard {
                 self.keyspace.undo_to(mark);
                 self.script_ended();
             }
-            ScriptEnd::Abandoned => {
+            ScriptEnd::Abandoned if halt != Some(Halt::Locked) => {
                 self.keyspace.undo_to(mark);
                 reply.error(CROSS_SHARD);
                 self.script_ended();
             }
-            ScriptEnd::Crowded => {
+            ScriptEnd::Abandoned | ScriptEnd::Crowded => {
                 self.keyspace.set_lookups(lookups);
                 self.keyspace.undo_to(mark);
                 self.keyspace.take_gate();
-                return self.put_aside(context, |shard| shard.key_hashes(db, keys), Waits::Vm, None, reply);
+                let waits = if end == ScriptEnd::Crowded { Waits::Vm } else { Waits::Unlocking };
+                return self.put_aside(context, |shard| shard.key_hashes(db, keys), waits, None, reply);
             }
             ScriptEnd::Aside(run) => {
                 if context.is_none() && self.contexts.len() >= CONTEXTS_MAX {
@@ -603,7 +606,7 @@ impl Shard {
         let end = run_exec(self, items, from, &mut state, reply, done, segments);
         self.config.interrupt.end();
         self.keyspace.end_reads();
-        self.script_calls.end(!matches!(end, ExecEnd::Cold(_) | ExecEnd::Crowded));
+        self.script_calls.end(!matches!(end, ExecEnd::Cold(_) | ExecEnd::Crowded | ExecEnd::Locked));
         match end {
             ExecEnd::Done => {}
             ExecEnd::Cold(range) => {
@@ -615,11 +618,12 @@ impl Shard {
                 }
                 return Outcome::Cold(range);
             }
-            ExecEnd::Crowded => {
+            ExecEnd::Crowded | ExecEnd::Locked => {
                 self.keyspace.set_lookups(lookups);
                 self.keyspace.undo_to(mark);
                 self.keyspace.take_gate();
-                return self.put_aside(context, keys, Waits::Vm, None, reply);
+                let waits = if matches!(end, ExecEnd::Crowded) { Waits::Vm } else { Waits::Unlocking };
+                return self.put_aside(context, keys, waits, None, reply);
             }
             ExecEnd::Aside { next, run, undo_bytes, halt } => {
                 let set_aside = self.keyspace.set_aside(mark, undo_bytes, segments);
@@ -691,6 +695,7 @@ impl Shard {
             ExecEnd::Done => Sliced::Done,
             ExecEnd::Cold(range) => Sliced::Again(Waits::Cold, Some(range)),
             ExecEnd::Crowded => Sliced::Again(Waits::Vm, None),
+            ExecEnd::Locked => panic!("a context's calls meet no locks"),
             ExecEnd::Aside { next, run, undo_bytes, halt } => {
                 (context.next, context.run) = (next, run);
                 self.name_script(context);
@@ -798,6 +803,7 @@ impl Shard {
                 self.stats.script_undone += u64::from(self.keyspace.wrote_since(mark));
                 self.keyspace.undo_to(mark);
             }
+            ScriptEnd::Abandoned if halt == Some(Halt::Locked) => return ScriptRun::Locked,
             ScriptEnd::Abandoned => {
                 self.keyspace.undo_to(mark);
                 reply.error(CROSS_SHARD);
@@ -877,9 +883,8 @@ const NO_LIBRARIES: &str = "TRYAGAIN The shard has not got the node's libraries 
 
 fn waits_of(halt: Option<Halt>) -> (Waits, Option<ColdRange>) {
     match halt {
-        None | Some(Halt::Foreign) => (Waits::Turn, None),
+        None | Some(Halt::Foreign | Halt::Locked) => (Waits::Turn, None),
         Some(Halt::Cold(range)) => (Waits::Cold, Some(range)),
-        Some(Halt::Locked) => (Waits::Unlocking, None),
     }
 }
 

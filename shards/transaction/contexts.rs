@@ -133,7 +133,9 @@ enum Locked {
 pub(crate) struct Contexts {
     list: BTreeMap<ContextId, Context>,
     last: u64,
-    /// Those whose turn it is, in order; some may have gone.
+    /// Those whose turn it is and that take no slice, in order; some may have gone.
+    urgent: VecDeque<ContextId>,
+    /// Those whose turn it is for a slice, likewise.
     ready: VecDeque<ContextId>,
     queues: BTreeMap<KeyHash, VecDeque<ContextId>>,
     locks: Option<(ContextId, Locked)>,
@@ -203,13 +205,17 @@ impl Contexts {
             Waits::Turn => {
                 if !context.is_queued {
                     context.is_queued = true;
-                    self.ready.push_back(id);
+                    let is_urgent = context.is_plain || context.stop.is_some();
+                    if is_urgent { &mut self.urgent } else { &mut self.ready }.push_back(id);
                 }
             }
             Waits::Vm => self.for_vm.push_back(id),
             Waits::Locks => {
+                if self.locks.as_ref().is_some_and(|(holder, _)| *holder == id) {
+                    // It has touched more than it had locked.
+                    return self.lock(id);
+                }
                 self.lockers.push_back(id);
-                self.give_locks();
             }
             Waits::Unlocking => self.unlocking.push_back(id),
             Waits::Keys | Waits::Cold => {}
@@ -294,7 +300,15 @@ impl Contexts {
         while self.locks.is_none()
             && let Some(id) = self.lockers.pop_front()
         {
-            let Some(context) = self.list.get(&id).filter(|context| context.waits == Waits::Locks) else { continue };
+            if self.list.get(&id).is_some_and(|context| context.waits == Waits::Locks) {
+                self.lock(id);
+            }
+        }
+    }
+
+    /// Locks what the context has touched, at last the shard; its turn comes.
+    fn lock(&mut self, id: ContextId) {
+        if let Some(context) = self.list.get(&id) {
             let whole = context.info.reruns > CONTEXT_RERUNS_BEFORE_SHARD_LOCK || context.touched.has_databases();
             let locked = if whole {
                 Locked::Shard
@@ -325,32 +339,42 @@ impl Contexts {
                 self.wait(waiting, Waits::Turn);
             }
         }
-        self.give_locks();
     }
 
     // Turns.
 
     /// Whose turn it is, and whether that takes a slice.
     pub(crate) fn next(&mut self) -> Option<(ContextId, bool)> {
-        while let Some(&id) = self.ready.front() {
-            match self.list.get(&id).filter(|context| context.waits == Waits::Turn) {
-                Some(context) => return Some((id, !context.is_plain && context.stop.is_none())),
-                None => {
-                    self.ready.pop_front();
-                    if let Some(context) = self.list.get_mut(&id) {
-                        context.is_queued = false;
-                    }
-                }
+        if let Some(id) = self.first_of(|contexts| &mut contexts.urgent) {
+            return Some((id, false));
+        }
+        // Who has waited for the end of the last locks has had its turn before there are new ones.
+        self.give_locks();
+        self.first_of(|contexts| &mut contexts.ready).map(|id| (id, true))
+    }
+
+    /// The first of a queue whose turn it is; those before it that have gone, or wait for something else, are dropped.
+    fn first_of(&mut self, queue: impl Fn(&mut Self) -> &mut VecDeque<ContextId>) -> Option<ContextId> {
+        loop {
+            let id = *queue(self).front()?;
+            if self.list.get(&id).is_some_and(|context| context.waits == Waits::Turn) {
+                return Some(id);
+            }
+            queue(self).pop_front();
+            if let Some(context) = self.list.get_mut(&id) {
+                context.is_queued = false;
             }
         }
-        None
     }
 
     /// The one whose turn it is has it now.
     pub(crate) fn begin_turn(&mut self, id: ContextId) {
-        if self.ready.front() == Some(&id) {
+        if self.urgent.front() == Some(&id) {
+            self.urgent.pop_front();
+        } else if self.ready.front() == Some(&id) {
             self.ready.pop_front();
         } else {
+            self.urgent.retain(|&other| other != id);
             self.ready.retain(|&other| other != id);
         }
         if let Some(context) = self.list.get_mut(&id) {
@@ -367,7 +391,7 @@ impl Contexts {
             context.waits = Waits::Turn;
             context.is_queued = true;
         }
-        self.ready.push_front(id);
+        self.urgent.push_front(id);
         true
     }
 
@@ -379,5 +403,98 @@ impl Contexts {
     /// Every context, to be changed.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (ContextId, &mut Context)> {
         self.list.iter_mut().map(|(&id, context)| (id, context))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: KeyHash = (7, 0);
+    const OTHER: KeyHash = (8, 0);
+
+    /// Whose turn is next; it has it.
+    fn turn(contexts: &mut Contexts) -> Option<(ContextId, bool)> {
+        let next = contexts.next();
+        if let Some((id, _)) = next {
+            contexts.begin_turn(id);
+        }
+        next
+    }
+
+    fn end(contexts: &mut Contexts, id: ContextId) {
+        let context = contexts.take(id).expect("it is there");
+        contexts.ended(id, &context.keys, true);
+    }
+
+    #[test]
+    fn who_wants_the_same_keys_waits_in_order_and_others_do_not() {
+        let mut contexts = Contexts::default();
+        let first = contexts.add(vec![KEY], Waits::Turn);
+        assert!(contexts.overlaps(&[KEY]) && !contexts.overlaps(&[OTHER]));
+        let second = contexts.add(vec![KEY, OTHER], Waits::Keys);
+        let third = contexts.add(vec![OTHER], Waits::Keys);
+        let free = contexts.add(vec![(9, 0)], Waits::Keys);
+        assert_eq!(turn(&mut contexts), Some((first, true)));
+        assert_eq!(turn(&mut contexts), Some((free, true)));
+        assert_eq!(turn(&mut contexts), None);
+        end(&mut contexts, first);
+        assert_eq!(turn(&mut contexts), Some((second, true)));
+        assert_eq!(turn(&mut contexts), None, "the third waits for the second's other key");
+        end(&mut contexts, second);
+        assert_eq!(turn(&mut contexts), Some((third, true)));
+        end(&mut contexts, third);
+        end(&mut contexts, free);
+        assert!(contexts.is_empty() && contexts.queues.is_empty());
+    }
+
+    fn in_vain(contexts: &mut Contexts, id: ContextId, reruns: u32) {
+        let mut context = contexts.take(id).expect("it is there");
+        context.touched.key(KEY.1, KEY.0);
+        context.info.reruns = reruns;
+        let waits = Contexts::after_run_in_vain(&context);
+        contexts.put_back(id, context, waits);
+    }
+
+    #[test]
+    fn locks_go_around_and_writers_get_in_between() {
+        let mut contexts = Contexts::default();
+        let (one, two) = (contexts.add(vec![], Waits::Turn), contexts.add(vec![], Waits::Turn));
+        assert_eq!((turn(&mut contexts), turn(&mut contexts)), (Some((one, true)), Some((two, true))));
+        in_vain(&mut contexts, one, CONTEXT_RERUNS_BEFORE_KEY_LOCKS + 1);
+        in_vain(&mut contexts, two, CONTEXT_RERUNS_BEFORE_KEY_LOCKS + 1);
+        assert_eq!(turn(&mut contexts), Some((one, true)));
+        assert_eq!(turn(&mut contexts), None, "one holds the locks");
+        assert!(
+            contexts.keeps_out(None, [KEY].into_iter(), false) && !contexts.keeps_out(None, [OTHER].into_iter(), false)
+        );
+        assert!(
+            contexts.keeps_out(None, [].into_iter(), true) && !contexts.keeps_out(Some(one), [KEY].into_iter(), false)
+        );
+        let writer = contexts.add_plain();
+        assert_eq!(turn(&mut contexts), None);
+        end(&mut contexts, one);
+        assert_eq!(turn(&mut contexts), Some((writer, false)), "before the next one that locks");
+        assert!(!contexts.keeps_out(None, [KEY].into_iter(), false));
+        end(&mut contexts, writer);
+        assert_eq!(turn(&mut contexts), Some((two, true)));
+        in_vain(&mut contexts, two, CONTEXT_RERUNS_BEFORE_SHARD_LOCK + 1);
+        assert!(contexts.keeps_out(None, [OTHER].into_iter(), false), "the whole shard is locked");
+        assert_eq!(turn(&mut contexts), Some((two, true)), "it keeps its locks while it runs again");
+        end(&mut contexts, two);
+        assert!(!contexts.has_locks());
+    }
+
+    #[test]
+    fn who_is_stopped_has_its_turn_at_once() {
+        let mut contexts = Contexts::default();
+        let first = contexts.add(vec![KEY], Waits::Turn);
+        let second = contexts.add(vec![KEY], Waits::Keys);
+        let third = contexts.add(vec![], Waits::Vm);
+        assert!(contexts.stop(third, StopReason::Gone) && contexts.stop(second, StopReason::Gone));
+        assert_eq!(turn(&mut contexts), Some((second, false)));
+        assert_eq!(turn(&mut contexts), Some((third, false)));
+        assert_eq!(turn(&mut contexts), Some((first, true)));
+        assert!(!contexts.stop(ContextId(99), StopReason::Gone));
     }
 }

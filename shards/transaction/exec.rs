@@ -27,6 +27,8 @@ pub(crate) enum ExecEnd {
     Cold(ColdRange),
     /// A script in it has outlived its slice, and no VM is free to keep it.
     Crowded,
+    /// A script in it has met a locked key.
+    Locked,
 }
 
 /// Where an EXEC goes on.
@@ -70,6 +72,7 @@ pub(crate) fn run_exec(
                             return ExecEnd::Aside { next: place, run: Some(run), undo_bytes: mark, halt };
                         }
                         ScriptRun::Crowded => return ExecEnd::Crowded,
+                        ScriptRun::Locked => return ExecEnd::Locked,
                     }
                 } else if let Some(text) = shard.refusal(command, &list) {
                     reply.error(text);

@@ -19,7 +19,7 @@ use crate::transaction::contexts::Contexts;
 pub(crate) enum Halt {
     /// A value must be brought in first.
     Cold(ColdRange),
-    /// A key is locked.
+    /// A key is locked: it was dropped, to run again when that is over.
     Locked,
     /// A key, or a command, is another shard's: it was dropped.
     Foreign,
@@ -145,8 +145,9 @@ impl ScriptHost for Host<'_> {
         if let Some(contexts) = self.locks
             && is_kept_out(contexts, None, self.keyspace, command, self.state.db, arguments)
         {
+            // It must not keep its VM while it waits: who holds the locks may need one.
             self.halt = Some(Halt::Locked);
-            return CallEnd::Wait;
+            return CallEnd::Abandon;
         }
         let mark = self.keyspace.mark();
         self.calls.called(command, self.state.db, arguments);
