@@ -41,7 +41,7 @@ string_library.gsub, string_library.match = libraries.string.gsub, libraries.str
 -- LuaJIT compiles some of its own functions into a script's loops. Where they cannot run long they are still called, in tail position:
 -- an error then shows the script's line and the name that the script has for the function.
 local SHORT_BYTES = 4096
-local native = choose(string, [[find format lower rep reverse upper]])
+local native = choose(string, [[find format gmatch lower rep reverse upper]])
 local ours = libraries.string
 
 function string_library.rep(...)
@@ -59,14 +59,6 @@ local function iterate(text, pattern)
   return function() return next_match(text, pattern, place) end
 end
 
-function string_library.gmatch(...)
-  local text, pattern = ...
-  if type(text) == 'number' then text = tostring(text) end
-  if type(pattern) == 'number' then pattern = tostring(pattern) end
-  if type(text) == 'string' and type(pattern) == 'string' then return iterate(text, pattern) end
-  return check_texts(...)
-end
-
 for name in ('lower reverse upper'):gmatch('%a+') do
   local short, long = native[name], ours[name]
   string_library[name] = load([[
@@ -77,6 +69,8 @@ for name in ('lower reverse upper'):gmatch('%a+') do
       return long(...)
     end]], '=sandbox')(type, short, long)
 end
+
+local find = native.find
 
 -- What is known of the texts that come as patterns or formats: there are few, and they come often.
 local function remembering(examine)
@@ -94,7 +88,33 @@ local function remembering(examine)
   end
 end
 
-local find, find_any = native.find, ours.find
+-- Patterns with one repetition at most: over a short text they cannot try much.
+local quick_patterns, examine_quick = remembering(function(pattern)
+  if find(pattern, '^', 1, true) or find(pattern, '%b', 1, true) or find(pattern, '%f', 1, true) then return false end
+  -- Classes that LuaJIT has and Lua 5.1 has not.
+  if ours.find(pattern, '%%[^acdlpsuwxzACDLPSUWXZ%p]') then return false end
+  local rest = ours.gsub(ours.gsub(pattern, '%%.', 'x'), '%[[^][]+%]', 'x')
+  if find(rest, '%', 1, true) or find(rest, '[', 1, true) or find(rest, ']', 1, true) or find(rest, '(', 1, true) or find(rest, ')', 1, true) then return false end
+  local _, repetitions = ours.gsub(rest, '[*+?-]', '')
+  return repetitions <= 1
+end)
+
+function string_library.gmatch(...)
+  local text, pattern = ...
+  if type(text) == 'number' then text = tostring(text) end
+  if type(pattern) == 'number' then pattern = tostring(pattern) end
+  if type(text) == 'string' and type(pattern) == 'string' then
+    if #text <= 256 then
+      local is_quick = quick_patterns[pattern]
+      if is_quick == nil then is_quick = examine_quick(pattern) end
+      if is_quick then return native.gmatch(text, pattern) end
+    end
+    return iterate(text, pattern)
+  end
+  return check_texts(...)
+end
+
+local find_any = ours.find
 local plain_patterns, examine_pattern = remembering(libraries.string.is_plain)
 
 function string_library.find(...)
