@@ -88,7 +88,8 @@ local function remembering(examine)
   end
 end
 
--- Patterns with one repetition at most: over a short text they cannot try much.
+-- How long a text LuaJIT's own functions may search for a pattern: long where what is repeated comes last, since nothing is then tried
+-- twice, short where there is one repetition elsewhere, otherwise not at all.
 local quick_patterns, examine_quick = remembering(function(pattern)
   if find(pattern, '^', 1, true) or find(pattern, '%b', 1, true) or find(pattern, '%f', 1, true) then return false end
   -- Classes that LuaJIT has and Lua 5.1 has not.
@@ -96,7 +97,8 @@ local quick_patterns, examine_quick = remembering(function(pattern)
   local rest = ours.gsub(ours.gsub(pattern, '%%.', 'x'), '%[[^][]+%]', 'x')
   if find(rest, '%', 1, true) or find(rest, '[', 1, true) or find(rest, ']', 1, true) or find(rest, '(', 1, true) or find(rest, ')', 1, true) then return false end
   local _, repetitions = ours.gsub(rest, '[*+?-]', '')
-  return repetitions <= 1
+  if repetitions == 0 or repetitions == 1 and ours.find(rest, '[*+?-]$') then return SHORT_BYTES end
+  return repetitions == 1 and 256
 end)
 
 function string_library.gmatch(...)
@@ -104,10 +106,10 @@ function string_library.gmatch(...)
   if type(text) == 'number' then text = tostring(text) end
   if type(pattern) == 'number' then pattern = tostring(pattern) end
   if type(text) == 'string' and type(pattern) == 'string' then
-    if #text <= 256 then
-      local is_quick = quick_patterns[pattern]
-      if is_quick == nil then is_quick = examine_quick(pattern) end
-      if is_quick then return native.gmatch(text, pattern) end
+    if #text <= SHORT_BYTES then
+      local bytes_max = quick_patterns[pattern]
+      if bytes_max == nil then bytes_max = examine_quick(pattern) end
+      if bytes_max and #text <= bytes_max then return native.gmatch(text, pattern) end
     end
     return iterate(text, pattern)
   end
