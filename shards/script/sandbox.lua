@@ -253,6 +253,7 @@ contents.bit = lock(choose(bit, [[arshift band bnot bor bswap bxor lshift rol ro
 contents.coroutine = lock(coroutine_library)
 contents.os = lock({ clock = os.clock })
 contents.redis = lock(redis)
+contents.server = contents.redis -- as Valkey calls it
 contents.cjson = lock(libraries.cjson)
 contents.cmsgpack = lock(libraries.cmsgpack)
 contents.struct = lock(libraries.struct)
@@ -272,10 +273,11 @@ function contents.getmetatable(object)
 end
 
 -- A library registers its functions in a world that has nothing else.
-local loading_redis = choose(redis, [[log LOG_DEBUG LOG_VERBOSE LOG_NOTICE LOG_WARNING REDIS_VERSION REDIS_VERSION_NUM]])
+local loading_redis = choose(redis, [[log LOG_DEBUG LOG_VERBOSE LOG_NOTICE LOG_WARNING REDIS_VERSION REDIS_VERSION_NUM
+  SERVER_NAME SERVER_VERSION SERVER_VERSION_NUM]])
 loading_redis.register_function = register_function
 local loading_front = lock(setmetatable(loading_redis, { __index = missing }))
 metatable_of[loading_front] = lock({ __index = missing })
-local loading = setmetatable({ redis = loading_front }, { __index = missing })
+local loading = setmetatable({ redis = loading_front, server = loading_front }, { __index = missing })
 
 return globals, contents, loading

@@ -498,8 +498,10 @@ unsafe extern "C-unwind" fn build(l: *mut lua_State) -> c_int {
             lua_pushnumber(l, number);
             lua_setfield(l, -2, name.as_ptr());
         }
-        lua_pushstring_(l, api::REDIS_VERSION.as_ptr());
-        lua_setfield(l, -2, c"REDIS_VERSION".as_ptr());
+        for (name, text) in api::REDIS_TEXTS {
+            push_bytes(l, text.as_bytes());
+            lua_setfield(l, -2, name.as_ptr());
+        }
         let functions: [lua_CFunction; 8] = [
             api::assigned_to_locked,
             api::refused_by_locked,

@@ -188,7 +188,6 @@ EVAL "return redis.call('SELECT','abc')" 0
 EVAL "return redis.call('COMMAND','GETKEYS','MSET','a','1','b','2')" 0
 EVAL "return redis.call('COMMAND','BOGUS')" 0
 EVAL "return redis.call('COMMAND','GETKEYS','BOGUS','x')" 0
-EVAL "return server" 0
 EVAL "return redis.call('FLUSHDB')" 0
 EVAL "redis.call('SELECT',3) return redis.call('SET','in3','1')" 0
 SELECT 3
