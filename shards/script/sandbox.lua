@@ -12,7 +12,8 @@
 local redis, assigned, refuse, missing, random, randomseed, running, yield, is_stopped, libraries, register_function = ...
 
 local getmetatable, setmetatable, rawget, rawset, next, pairs = getmetatable, setmetatable, rawget, rawset, next, pairs
-local pcall, xpcall, select, type, tostring, load, collectgarbage = pcall, xpcall, select, type, tostring, load, collectgarbage
+local pcall, xpcall, select, type, tostring, tonumber = pcall, xpcall, select, type, tostring, tonumber
+local load, collectgarbage = load, collectgarbage
 local source = _G
 
 local contents_of = {} -- front -> what it shows
@@ -249,7 +250,17 @@ string_metatable.__index = string_library
 contents.string = lock(string_library)
 contents.table = lock(table_library)
 contents.math = lock(math_library)
-contents.bit = lock(choose(bit, [[arshift band bnot bor bswap bxor lshift rol ror rshift tobit tohex]]))
+local bit_library = choose(bit, [[arshift band bnot bor bswap bxor lshift rol ror rshift tobit]])
+-- LuaJIT gives as many digits as one asks for, also more than a number has.
+local tohex, tobit = bit.tohex, bit.tobit
+function bit_library.tohex(...)
+  local number, digits = ...
+  digits = tonumber(digits)
+  if not digits then return tohex(...) end
+  digits = tobit(digits)
+  return tohex(number, digits > 8 and 8 or digits < -8 and -8 or digits)
+end
+contents.bit = lock(bit_library)
 contents.coroutine = lock(coroutine_library)
 contents.os = lock({ clock = os.clock })
 contents.redis = lock(redis)

@@ -318,6 +318,11 @@ fn the_rest_of_the_interface_answers() {
         ),
         ("return os.clock() >= 0", ":1\r\n"),
         ("return math.mod(7, 3) + math.pow(2, 3)", ":9\r\n"),
+        ("return bit.tohex(65535, -2147483648)", "$8\r\n0000FFFF\r\n"),
+        (
+            "return bit.tohex(-1, '300') .. bit.tohex(171, -2) .. bit.tohex(171) .. bit.tohex(1, 0)",
+            "$18\r\nffffffffAB000000ab\r\n",
+        ),
         ("return table.getn({1, 2})", ":2\r\n"),
         ("return string.gfind('a', 'a')()", "$1\r\na\r\n"),
         ("return bit.tobit(0xffffffff)", ":-1\r\n"),
