@@ -2,7 +2,7 @@
 
 use crate::command::{
     Arguments, Call, Command, Door, Entropy, Failure, Run, ScriptCalls, at_shard_port, counts_lookups, database, find,
-    find_subcommand, flag, run_command,
+    find_subcommand, flag, run_command, wait,
 };
 use crate::ids::ContextId;
 use crate::keyspace::{ColdRange, DatabaseIndex, Keyspace, Segments};
@@ -225,6 +225,11 @@ impl Host<'_> {
             }
             (name, _) if name == "command" || name.starts_with("command|") => {
                 if let Err(failure) = run_command(Arguments::new(arguments), reply) {
+                    self.fail(failure, reply);
+                }
+            }
+            ("wait", _) => {
+                if let Err(failure) = wait(arguments, reply) {
                     self.fail(failure, reply);
                 }
             }

@@ -189,6 +189,10 @@ EVAL "return redis.call('COMMAND','GETKEYS','MSET','a','1','b','2')" 0
 EVAL "return redis.call('COMMAND','BOGUS')" 0
 EVAL "return redis.call('COMMAND','GETKEYS','BOGUS','x')" 0
 EVAL "return redis.call('FLUSHDB')" 0
+EVAL "return redis.call('WAIT','1','0')" 0
+EVAL "return redis.call('WAIT','x','0')" 0
+EVAL "return redis.call('WAIT','0','-1')" 0
+EVAL "return redis.call('WAIT','0')" 0
 EVAL "redis.call('SELECT',3) return redis.call('SET','in3','1')" 0
 SELECT 3
 EXISTS in3
