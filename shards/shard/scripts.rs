@@ -92,6 +92,15 @@ impl Shard {
         self.first_slice(now, command, db, called, reply, None, segments)
     }
 
+    /// What the shard is too short of to run all of EXEC's commands: it runs none then. Scripts are asked when their turn comes.
+    fn lacks_for(&self, items: &[ExecItem]) -> Option<&'static str> {
+        let shortage = self.shortage();
+        items.iter().find_map(|item| match item {
+            ExecItem::Run { command, .. } => shortage.refusal(command, false),
+            ExecItem::Reply { .. } => None,
+        })
+    }
+
     /// What EVAL, FCALL and their kin run.
     ///
     /// # Errors
@@ -592,6 +601,15 @@ impl Shard {
                 self.unwatch(watches);
             }
             return outcome;
+        }
+        if let Some(text) = self.lacks_for(items) {
+            reply.error(&format!("EXECABORT Transaction discarded because of: {text}"));
+            self.keyspace.take_gate();
+            self.unwatch(watches);
+            if let Some((id, context)) = context {
+                self.contexts.ended(id, &context.keys, false);
+            }
+            return Outcome::Done(Gate::OPEN);
         }
         let who = context.as_ref().map(|(id, _)| *id);
         let keys = |shard: &Self| shard.exec_keys(items);

@@ -284,8 +284,27 @@ fn writes_are_refused_over_maxmemory() {
     assert_eq!(reply.error_text().as_deref(), Some("OOM command not allowed when used memory > 'maxmemory'."));
     assert_eq!(client.run("GET before").text(), "1");
     assert_eq!(client.run("DEL before"), Reply::Integer(1));
+    let reply = client.run("SET after 1");
+    assert_eq!(reply.error_text().as_deref(), Some(OUT_OF_MEMORY), "an empty node weighs something too");
     assert!(client.run("CONFIG SET maxmemory 0").is_ok());
     assert!(client.run("SET after 1").is_ok());
+}
+
+const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+
+#[test]
+fn over_maxmemory_a_transaction_that_needs_memory_does_nothing() {
+    let server = subject().start();
+    let mut client = server.client();
+    assert!(client.run("SET kept 1").is_ok());
+    assert!(client.run("MULTI").is_ok());
+    for queued in ["DEL kept", "SET after 1"] {
+        client.run(queued);
+    }
+    assert!(server.client().run("CONFIG SET maxmemory 1").is_ok());
+    let reply = client.run("EXEC").error_text().unwrap_or_default();
+    assert!(reply.starts_with("EXECABORT Transaction discarded because of: OOM command not allowed"), "{reply}");
+    assert_eq!(client.run("EXISTS kept after"), Reply::Integer(1));
 }
 
 /// Large values live in the log: four times as much of them as the process may hold is served, and read back whole.
