@@ -40,7 +40,8 @@ pub(crate) fn overfills(gathered_bytes: usize, command: &Command, arguments: &[&
 }
 
 const ENTRY_FULL: &str = "TRYAGAIN More is written at once than one entry of the shard's log holds; nothing was done";
-const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+/// The answer to what needs memory when there is none.
+pub(crate) const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 const DISK_FULL: &str = "MISCONF No space left on device for the shard's log: free disk space, or remove keys (DEL, UNLINK, \
      GETDEL, EXPIRE, FLUSHDB and FLUSHALL still work); nothing was done";
 

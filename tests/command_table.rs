@@ -216,4 +216,4 @@ const OWN: &[&str] = &["script|list"];
 const EXTENDED: &[(&str, &str)] = &[("script|kill", "arity")];
 
 /// What Redis 7.2 says otherwise than 7.0.
-const NEWER: &[(&str, &str)] = &[("command|getkeys", "arity"), ("command|getkeysandflags", "arity")];
+const NEWER: &[(&str, &str)] = &[("command|getkeys", "arity"), ("command|getkeysandflags", "arity"), ("wait", "flags")];

@@ -68,12 +68,7 @@ fn run(
             reply.integer(0);
             reply.array(0);
         }
-        "wait" => {
-            canonical_integer(list[1]).ok_or(Failure::NotInteger)?;
-            timeout_ms(list[2])?;
-            // There is no replica that could still answer: waiting would change nothing.
-            reply.integer(0);
-        }
+        "wait" => wait(list, reply)?,
         "waitaof" => {
             wait_aof(list)?;
             // A connection's replies leave in order, and those before this one wait until what they tell of is on disk.
@@ -99,6 +94,17 @@ fn run(
             _ => panic!("{name} is in the table without anything that runs it"),
         },
     }
+    Ok(())
+}
+
+/// WAIT, where it does not wait: there is no replica that could still answer.
+///
+/// # Errors
+/// What the client is told.
+pub(crate) fn wait(list: &[&[u8]], reply: &mut dyn ReplySink) -> Result<(), Failure> {
+    canonical_integer(list[1]).ok_or(Failure::NotInteger)?;
+    timeout_ms(list[2])?;
+    reply.integer(0);
     Ok(())
 }
 
@@ -157,7 +163,7 @@ pub const COMMANDS: &[Command] = &[
     row("monitor", 1, flag::ADMIN | flag::NOSCRIPT | flag::LOADING | flag::STALE),
     row("time", 1, flag::LOADING | flag::STALE | flag::FAST),
     row("role", 1, flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::FAST),
-    row("wait", 3, flag::NOSCRIPT),
+    row("wait", 3, 0),
     row("waitaof", 4, flag::NOSCRIPT),
     row("multi", 1, TRANSACTION),
     row("exec", 1, flag::NOSCRIPT | flag::LOADING | flag::STALE | flag::SKIP_SLOWLOG),

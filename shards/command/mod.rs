@@ -53,7 +53,7 @@ pub use client::client_line;
 pub use client_filter::{ClientFilter, ClientKind, KilledClients, ListedClients};
 pub use cluster::{CLUSTER_DISABLED, node_id};
 pub use command::{Command, Join, KeyPositions, Keys, Run, ShardHandler, counts_lookups, flag};
-pub(crate) use connection::database;
+pub(crate) use connection::{database, wait};
 pub use connection::{run_on_connection, timeout_ms};
 pub use cursor::{CURSOR_SHARDS_MAX, Cursor};
 pub use describe::{categories, command as run_command};

@@ -13,6 +13,16 @@ pub struct CallCount {
     pub calls: u64,
     /// Those of them that answered with an error of the command.
     pub failed: u64,
+    /// What scripts tried and were not let.
+    pub refused: u64,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Done,
+    Failed,
+    Refused,
 }
 
 /// A call as MONITOR shows it.
@@ -30,8 +40,8 @@ pub struct ScriptCalls {
     counts: Vec<CallCount>,
     /// Where the command that was called last is among `counts`.
     last: usize,
-    /// The calls since [`ScriptCalls::begin`]: place in `counts`, and whether it failed.
-    run: Vec<(u16, bool)>,
+    /// The calls since [`ScriptCalls::begin`]: place in `counts`, and the end.
+    run: Vec<(u16, End)>,
     records: bool,
     recorded: Vec<RecordedCall>,
     recorded_bytes: usize,
@@ -75,16 +85,17 @@ impl ScriptCalls {
     /// The request, or its slice, is over: its calls count, unless it is going to be repeated. How many there were.
     #[inline]
     pub(crate) fn end(&mut self, counts: bool) -> u64 {
-        let calls = self.run.len() as u64;
+        let calls = self.run.iter().filter(|(_, end)| *end != End::Refused).count() as u64;
         if !counts {
             self.run.clear();
             self.recorded.truncate(self.recorded_before_run);
             return calls;
         }
-        for (place, failed) in self.run.drain(..) {
+        for (place, end) in self.run.drain(..) {
             let count = &mut self.counts[usize::from(place)];
-            count.calls += 1;
-            count.failed += u64::from(failed);
+            count.calls += u64::from(end != End::Refused);
+            count.failed += u64::from(end == End::Failed);
+            count.refused += u64::from(end == End::Refused);
         }
         calls
     }
@@ -92,14 +103,7 @@ impl ScriptCalls {
     /// A script calls a command.
     #[inline]
     pub(crate) fn called(&mut self, command: &'static Command, db: DatabaseIndex, arguments: &[&[u8]]) {
-        let is_it = |count: &CallCount| std::ptr::eq(count.command, command);
-        if !self.counts.get(self.last).is_some_and(is_it) {
-            self.last = self.counts.iter().position(is_it).unwrap_or_else(|| {
-                self.counts.push(CallCount { command, calls: 0, failed: 0 });
-                self.counts.len() - 1
-            });
-        }
-        self.run.push((self.last as u16, false));
+        self.note(command, End::Done);
         if self.records && self.recorded_bytes < RECORDED_BYTES_MAX {
             self.recorded_bytes += arguments.iter().map(|argument| argument.len()).sum::<usize>();
             let arguments = arguments.iter().map(|argument| argument.to_vec()).collect();
@@ -109,9 +113,27 @@ impl ScriptCalls {
 
     /// The command that was called last answered with an error.
     pub(crate) fn failed(&mut self) {
-        if let Some((_, failed)) = self.run.last_mut() {
-            *failed = true;
+        if let Some((_, end)) = self.run.last_mut() {
+            *end = End::Failed;
         }
+    }
+
+    /// A script may not call a command.
+    #[cold]
+    pub(crate) fn refused(&mut self, command: &'static Command) {
+        self.note(command, End::Refused);
+    }
+
+    #[inline]
+    fn note(&mut self, command: &'static Command, end: End) {
+        let is_it = |count: &CallCount| std::ptr::eq(count.command, command);
+        if !self.counts.get(self.last).is_some_and(is_it) {
+            self.last = self.counts.iter().position(is_it).unwrap_or_else(|| {
+                self.counts.push(CallCount { command, calls: 0, failed: 0, refused: 0 });
+                self.counts.len() - 1
+            });
+        }
+        self.run.push((self.last as u16, end));
     }
 }
 
@@ -131,11 +153,12 @@ mod tests {
             calls.called(set, 1, &[b"set", b"k"]);
             calls.failed();
             calls.called(get, 1, &[b"get", b"k"]);
-            calls.end(counts);
+            calls.refused(set);
+            assert_eq!(calls.end(counts), 3);
         }
         let counts: Vec<_> =
-            calls.counts().iter().map(|count| (count.command.name, count.calls, count.failed)).collect();
-        assert_eq!(counts, [("get", 2, 0), ("set", 1, 1)]);
+            calls.counts().iter().map(|count| (count.command.name, count.calls, count.failed, count.refused)).collect();
+        assert_eq!(counts, [("get", 2, 0, 0), ("set", 1, 1, 1)]);
         assert_eq!(calls.take_recorded().len(), 3);
         assert!(calls.take_recorded().is_empty());
     }

@@ -55,7 +55,7 @@ pub(super) const REDIS_FUNCTIONS: [(&CStr, lua_CFunction); 12] = [
 ];
 
 /// The numbers of the table `redis`.
-pub(super) const REDIS_NUMBERS: [(&CStr, f64); 10] = [
+pub(super) const REDIS_NUMBERS: [(&CStr, f64); 11] = [
     (c"LOG_DEBUG", 0.0),
     (c"LOG_VERBOSE", 1.0),
     (c"LOG_NOTICE", 2.0),
@@ -66,10 +66,31 @@ pub(super) const REDIS_NUMBERS: [(&CStr, f64); 10] = [
     (c"REPL_REPLICA", 2.0),
     (c"REPL_ALL", 3.0),
     (c"REDIS_VERSION_NUM", 0x0007_0204 as f64),
+    (c"SERVER_VERSION_NUM", server_version_number() as f64),
 ];
 
-/// `redis.REDIS_VERSION`: the Redis whose behaviour is kept.
-pub(super) const REDIS_VERSION: &CStr = c"7.2.4";
+/// The texts of the table `redis`: the Redis whose behaviour is kept, and, under Valkey's names, what serves it.
+pub(super) const REDIS_TEXTS: [(&CStr, &str); 3] =
+    [(c"REDIS_VERSION", "7.2.4"), (c"SERVER_NAME", "ringkeep"), (c"SERVER_VERSION", SERVER_VERSION)];
+
+const SERVER_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The server's version with a byte for each part, as in REDIS_VERSION_NUM.
+const fn server_version_number() -> u32 {
+    let (mut number, mut part, mut index) = (0, 0, 0);
+    let text = SERVER_VERSION.as_bytes();
+    while index < text.len() {
+        match text[index] {
+            b'.' => (number, part) = (number << 8 | part, 0),
+            digit => {
+                assert!(digit.is_ascii_digit(), "a version has three numbers");
+                part = part * 10 + (digit - b'0') as u32;
+            }
+        }
+        index += 1;
+    }
+    number << 8 | part
+}
 
 /// Arguments of a call that fit without an allocation.
 const INLINE_ARGUMENTS: usize = 16;

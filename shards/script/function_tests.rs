@@ -40,6 +40,15 @@ impl Bench {
 const F: &str = "redis.register_function('f', function() return 1 end)";
 
 #[test]
+fn a_library_may_speak_to_the_server_by_either_name() {
+    let mut bench = Bench::new();
+    let body = "local at_load = server.SERVER_NAME .. redis.REDIS_VERSION
+        server.register_function('f', function() return {at_load, server.call('echo', 'x')} end)";
+    assert_eq!(bench.load_body(body), Ok("lib".to_owned()));
+    assert_eq!(bench.fcall("f", &[], &[]).1, "*2\r\n$13\r\nringkeep7.2.4\r\n$1\r\nx\r\n");
+}
+
+#[test]
 fn what_a_library_does_wrong_while_it_is_loaded() {
     let registering = |rest: &str| format!("ERR Error registering functions: ERR {rest}");
     let missing = |name: &str| {

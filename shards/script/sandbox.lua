@@ -12,7 +12,8 @@
 local redis, assigned, refuse, missing, random, randomseed, running, yield, is_stopped, libraries, register_function = ...
 
 local getmetatable, setmetatable, rawget, rawset, next, pairs = getmetatable, setmetatable, rawget, rawset, next, pairs
-local pcall, xpcall, select, type, tostring, load, collectgarbage = pcall, xpcall, select, type, tostring, load, collectgarbage
+local pcall, xpcall, select, type, tostring, tonumber = pcall, xpcall, select, type, tostring, tonumber
+local load, collectgarbage = load, collectgarbage
 local source = _G
 
 local contents_of = {} -- front -> what it shows
@@ -271,10 +272,21 @@ string_metatable.__index = string_library
 contents.string = lock(string_library)
 contents.table = lock(table_library)
 contents.math = lock(math_library)
-contents.bit = lock(choose(bit, [[arshift band bnot bor bswap bxor lshift rol ror rshift tobit tohex]]))
+local bit_library = choose(bit, [[arshift band bnot bor bswap bxor lshift rol ror rshift tobit]])
+-- LuaJIT gives as many digits as one asks for, also more than a number has.
+local tohex, tobit = bit.tohex, bit.tobit
+function bit_library.tohex(...)
+  local number, digits = ...
+  digits = tonumber(digits)
+  if not digits then return tohex(...) end
+  digits = tobit(digits)
+  return tohex(number, digits > 8 and 8 or digits < -8 and -8 or digits)
+end
+contents.bit = lock(bit_library)
 contents.coroutine = lock(coroutine_library)
 contents.os = lock({ clock = os.clock })
 contents.redis = lock(redis)
+contents.server = contents.redis -- as Valkey calls it
 contents.cjson = lock(libraries.cjson)
 contents.cmsgpack = lock(libraries.cmsgpack)
 contents.struct = lock(libraries.struct)
@@ -294,10 +306,11 @@ function contents.getmetatable(object)
 end
 
 -- A library registers its functions in a world that has nothing else.
-local loading_redis = choose(redis, [[log LOG_DEBUG LOG_VERBOSE LOG_NOTICE LOG_WARNING REDIS_VERSION REDIS_VERSION_NUM]])
+local loading_redis = choose(redis, [[log LOG_DEBUG LOG_VERBOSE LOG_NOTICE LOG_WARNING REDIS_VERSION REDIS_VERSION_NUM
+  SERVER_NAME SERVER_VERSION SERVER_VERSION_NUM]])
 loading_redis.register_function = register_function
 local loading_front = lock(setmetatable(loading_redis, { __index = missing }))
 metatable_of[loading_front] = lock({ __index = missing })
-local loading = setmetatable({ redis = loading_front }, { __index = missing })
+local loading = setmetatable({ redis = loading_front, server = loading_front }, { __index = missing })
 
 return globals, contents, loading

@@ -266,7 +266,7 @@ fn globals_are_locked() {
         ("return getmetatable(redis)", "$-1\r\n"),
         ("return type(getmetatable('').__index)", "$5\r\ntable\r\n"),
         ("return next(redis) ~= nil", ":1\r\n"),
-        ("local n = 0 for name in pairs(redis) do n = n + 1 end return n", ":23\r\n"),
+        ("local n = 0 for name in pairs(redis) do n = n + 1 end return n", ":26\r\n"),
         ("KEYS[1] = 'x' return KEYS[1]", "$1\r\nx\r\n"),
         ("return #KEYS", ":0\r\n"),
         ("local t = setmetatable({}, {__index = {a = 1}}) return t.a", ":1\r\n"),
@@ -279,7 +279,7 @@ fn globals_are_locked() {
     let mut bench = Bench::new();
     for name in [
         "dofile", "loadfile", "require", "module", "package", "jit", "ffi", "io", "debug", "getfenv", "setfenv",
-        "newproxy", "print", "server",
+        "newproxy", "print",
     ] {
         let expected = format!(
             "-ERR user_script:1: Script attempted to access nonexistent global variable '{name}' script: <sha>, on @user_script:1.\r\n"
@@ -287,7 +287,7 @@ fn globals_are_locked() {
         assert_eq!(bench.eval(&format!("return {name}")), expected);
     }
     let names = "local t = {} for name in pairs(_G) do t[#t + 1] = name end table.sort(t) return table.concat(t, ' ')";
-    let list = "ARGV KEYS _G _VERSION assert bit cjson cmsgpack collectgarbage coroutine error gcinfo getmetatable ipairs load loadstring math next os pairs pcall rawequal rawget rawset redis select setmetatable string struct table tonumber tostring type unpack xpcall";
+    let list = "ARGV KEYS _G _VERSION assert bit cjson cmsgpack collectgarbage coroutine error gcinfo getmetatable ipairs load loadstring math next os pairs pcall rawequal rawget rawset redis select server setmetatable string struct table tonumber tostring type unpack xpcall";
     assert_eq!(bench.eval(names), format!("${}\r\n{list}\r\n", list.len()));
 }
 
@@ -304,12 +304,25 @@ fn the_rest_of_the_interface_answers() {
         ("return redis.acl_check_cmd('set', 'x')", "$-1\r\n"),
         ("return redis.REDIS_VERSION", "$5\r\n7.2.4\r\n"),
         ("return redis.REDIS_VERSION_NUM", ":459268\r\n"),
+        ("return server == redis", ":1\r\n"),
+        ("return server.call('get', 'text')", "$5\r\nvalue\r\n"),
+        ("return server.SERVER_NAME", "$8\r\nringkeep\r\n"),
+        (
+            "local n = server.SERVER_VERSION_NUM local function part(by) return bit.band(bit.rshift(n, by), 255) end \
+             return server.SERVER_VERSION == string.format('%d.%d.%d', part(16), part(8), part(0))",
+            ":1\r\n",
+        ),
         (
             "return {redis.LOG_DEBUG, redis.LOG_VERBOSE, redis.LOG_NOTICE, redis.LOG_WARNING}",
             "*4\r\n:0\r\n:1\r\n:2\r\n:3\r\n",
         ),
         ("return os.clock() >= 0", ":1\r\n"),
         ("return math.mod(7, 3) + math.pow(2, 3)", ":9\r\n"),
+        ("return bit.tohex(65535, -2147483648)", "$8\r\n0000FFFF\r\n"),
+        (
+            "return bit.tohex(-1, '300') .. bit.tohex(171, -2) .. bit.tohex(171) .. bit.tohex(1, 0)",
+            "$18\r\nffffffffAB000000ab\r\n",
+        ),
         ("return table.getn({1, 2})", ":2\r\n"),
         ("return string.gfind('a', 'a')()", "$1\r\na\r\n"),
         ("return bit.tobit(0xffffffff)", ":-1\r\n"),

@@ -122,6 +122,11 @@ impl ScriptFlags {
     }
 }
 
+/// Whether LuaJIT would skip what the text begins with: a # with the rest of its line, or the mark of an encoding.
+pub(super) fn is_skipped(text: &[u8]) -> bool {
+    text.starts_with(b"#") || text.starts_with(b"\xef\xbb\xbf")
+}
+
 /// Reads the flags and says where the Lua text starts: at the line break that ends the first line, so that line numbers stay
 /// right. The error is what the client reads.
 pub(super) fn parse_shebang(source: &[u8]) -> Result<(ScriptFlags, &[u8]), Vec<u8>> {

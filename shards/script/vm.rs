@@ -14,7 +14,7 @@ use super::random::Random;
 use super::registration::redis_register_function;
 use super::room::{AtSliceEnd, Ending, Room};
 use super::slots;
-use super::source::{Running, ScriptDigest};
+use super::source::{Running, ScriptDigest, is_skipped};
 use crate::limits::SCRIPT_ARGUMENTS_MAX;
 use crate::reply::{Discarded, Protocol, ReplySink};
 use std::ffi::CStr;
@@ -181,6 +181,14 @@ impl Vm {
         if text.starts_with(&LUA_SIGNATURE[..1]) {
             return Err(CompileError::Syntax(b"attempt to load chunk with wrong mode".to_vec()));
         }
+        // A first line with a # is none to LuaJIT, since files may have one. Redis's Lua reads no files.
+        let spaced: Vec<u8>;
+        let text = if is_skipped(text) {
+            spaced = [b" ", text].concat();
+            &spaced
+        } else {
+            text
+        };
         match self.try_compile(text, name) {
             Err(CompileError::Memory) => {
                 self.collect();
@@ -506,8 +514,10 @@ unsafe extern "C-unwind" fn build(l: *mut lua_State) -> c_int {
             lua_pushnumber(l, number);
             lua_setfield(l, -2, name.as_ptr());
         }
-        lua_pushstring_(l, api::REDIS_VERSION.as_ptr());
-        lua_setfield(l, -2, c"REDIS_VERSION".as_ptr());
+        for (name, text) in api::REDIS_TEXTS {
+            push_bytes(l, text.as_bytes());
+            lua_setfield(l, -2, name.as_ptr());
+        }
         let functions: [lua_CFunction; 8] = [
             api::assigned_to_locked,
             api::refused_by_locked,

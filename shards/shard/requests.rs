@@ -95,7 +95,8 @@ impl Shard {
     pub(super) fn shortage(&self) -> Shortage {
         let max = self.config.memory_bytes_max;
         Shortage {
-            memory: max != 0 && self.keyspace.memory_bytes() > max,
+            // A shard without a key is something too: where nothing is allowed, nothing is taken.
+            memory: max != 0 && size_of::<Self>() + self.keyspace.memory_bytes() > max,
             disk: self.stats.disk_full || self.housekeeping.has_no_space(),
             log: self.housekeeping.is_log_short(&self.log, &self.stats),
         }

@@ -8,7 +8,7 @@ use crate::keyspace::{ColdRange, DatabaseIndex, KeyHash, Mark, Segments};
 use crate::limits::CONTEXTS_MAX;
 use crate::port::{Aside, ExecItem, Gate, Now, Outcome, Request, WatchedKey};
 use crate::reply::{Discarded, ReplySink};
-use crate::script::{Callable, NO_SCRIPT, RunId, Script, ScriptEnd};
+use crate::script::{Callable, DIGEST_BYTES, NO_SCRIPT, RunId, Script, ScriptEnd};
 use crate::transaction::{
     Context, Contexts, ExecEnd, ExecFrom, Halt, Host, ScriptState, StopReason, Waits, is_kept_out, run_exec,
 };
@@ -94,6 +94,15 @@ impl Shard {
         self.first_slice(now, command, db, called, reply, None, segments)
     }
 
+    /// What the shard is too short of to run all of EXEC's commands: it runs none then. Scripts are asked when their turn comes.
+    fn lacks_for(&self, items: &[ExecItem]) -> Option<&'static str> {
+        let shortage = self.shortage();
+        items.iter().find_map(|item| match item {
+            ExecItem::Run { command, .. } => shortage.refusal(command, false),
+            ExecItem::Reply { .. } => None,
+        })
+    }
+
     /// What EVAL, FCALL and their kin run.
     ///
     /// # Errors
@@ -108,8 +117,12 @@ impl Shard {
             let FunctionCall { keys, arguments } = FunctionCall::read(list)?;
             return Ok(Called { body: Body::Function(function), keys, arguments });
         }
-        let Evaluation { script, keys, arguments } = Evaluation::read(list)?;
         let by_digest = command.name.starts_with("evalsha");
+        // What cannot be a digest is looked at before the number of keys, as in Redis.
+        if by_digest && list[1].len() != DIGEST_BYTES {
+            return Err(Failure::text(NO_SCRIPT));
+        }
+        let Evaluation { script, keys, arguments } = Evaluation::read(list)?;
         let script = if by_digest { Script::Digest(script) } else { Script::Source(script) };
         Ok(Called { body: Body::Script(script), keys, arguments })
     }
@@ -591,6 +604,15 @@ impl Shard {
                 self.unwatch(watches);
             }
             return outcome;
+        }
+        if let Some(text) = self.lacks_for(items) {
+            reply.error(&format!("EXECABORT Transaction discarded because of: {text}"));
+            self.keyspace.take_gate();
+            self.unwatch(watches);
+            if let Some((id, context)) = context {
+                self.contexts.ended(id, &context.keys, false);
+            }
+            return Outcome::Done(Gate::OPEN);
         }
         let who = context.as_ref().map(|(id, _)| *id);
         let keys = |shard: &Self| shard.exec_keys(items);

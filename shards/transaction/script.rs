@@ -2,7 +2,7 @@
 
 use crate::command::{
     Arguments, Call, Command, Door, Entropy, Failure, Run, ScriptCalls, at_shard_port, counts_lookups, database, find,
-    find_subcommand, flag, run_command,
+    find_subcommand, flag, run_command, wait,
 };
 use crate::ids::ContextId;
 use crate::keyspace::{ColdRange, DatabaseIndex, Keyspace, Segments};
@@ -10,7 +10,7 @@ use crate::limits::{DATABASES_MAX, SCRIPT_LOG_LINES_MAX};
 use crate::reply::{Protocol, ReplySink};
 use crate::script::{CallEnd, LogLevel, ScriptFlags, ScriptHost};
 use crate::shard::ShardConfig;
-use crate::shortage::{Shortage, overfills};
+use crate::shortage::{OUT_OF_MEMORY, Shortage, overfills};
 use crate::slots::shard_of;
 use crate::transaction::contexts::Contexts;
 
@@ -55,23 +55,19 @@ pub(crate) struct Host<'a> {
 }
 
 impl Host<'_> {
-    /// The command, or why a script may not run it.
-    fn admit(&self, arguments: &[&[u8]]) -> Result<&'static Command, &'static str> {
-        let command = lookup(arguments).ok_or("ERR Unknown Redis command called from script")?;
+    /// Why a script may not run the command.
+    fn refusal(&self, command: &Command, arguments: &[&[u8]]) -> Option<&'static str> {
         if !command.arity_fits(arguments.len()) {
-            return Err("ERR Wrong number of args calling Redis command from script");
+            return Some("ERR Wrong number of args calling Redis command from script");
         }
         if command.is(flag::NOSCRIPT) {
-            return Err("ERR This Redis command is not allowed from script");
+            return Some("ERR This Redis command is not allowed from script");
         }
         if self.state.read_only && command.is(flag::WRITE) {
-            return Err("ERR Write commands are not allowed from read-only scripts.");
+            return Some("ERR Write commands are not allowed from read-only scripts.");
         }
         let refusal = self.shortage.refusal(command, self.state.allow_oom);
-        match refusal.or_else(|| overfills(self.keyspace.body_bytes(), command, arguments)) {
-            Some(text) => Err(text),
-            None => Ok(command),
-        }
+        refusal.or_else(|| overfills(self.keyspace.body_bytes(), command, arguments))
     }
 
     fn is_foreign(&self, command: &Command, arguments: &[&[u8]]) -> bool {
@@ -120,24 +116,26 @@ impl ScriptHost for Host<'_> {
     fn begin(&mut self, flags: ScriptFlags, read_only: bool) -> Result<(), &'static str> {
         self.state.read_only = read_only || flags.no_writes;
         self.state.allow_oom = flags.allow_oom;
+        if flags.declared && !flags.no_writes && !flags.allow_oom && self.shortage.memory {
+            return Err(OUT_OF_MEMORY);
+        }
         if read_only && flags.declared && !flags.no_writes {
             return Err("ERR Can not execute a script with write flag using *_ro command.");
-        }
-        if flags.declared && !flags.no_writes && !flags.allow_oom && self.shortage.memory {
-            return Err("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'");
         }
         Ok(())
     }
 
     fn call(&mut self, arguments: &[&[u8]], reply: &mut dyn ReplySink) -> CallEnd {
-        let command = match self.admit(arguments) {
-            Ok(command) if self.at_shard_port => at_shard_port(command),
-            Ok(command) => command,
-            Err(text) => {
-                reply.error(text);
-                return CallEnd::Done;
-            }
+        let Some(command) = lookup(arguments) else {
+            reply.error("ERR Unknown Redis command called from script");
+            return CallEnd::Done;
         };
+        if let Some(text) = self.refusal(command, arguments) {
+            self.calls.refused(command);
+            reply.error(text);
+            return CallEnd::Done;
+        }
+        let command = if self.at_shard_port { at_shard_port(command) } else { command };
         if self.is_foreign(command, arguments) {
             self.halt = Some(Halt::Foreign);
             return CallEnd::Abandon;
@@ -226,6 +224,11 @@ impl Host<'_> {
             }
             (name, _) if name == "command" || name.starts_with("command|") => {
                 if let Err(failure) = run_command(Arguments::new(arguments), reply) {
+                    self.fail(failure, reply);
+                }
+            }
+            ("wait", _) => {
+                if let Err(failure) = wait(arguments, reply) {
                     self.fail(failure, reply);
                 }
             }

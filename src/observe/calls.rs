@@ -10,7 +10,7 @@
 
 use crate::observe::laps::Laps;
 use hdrhistogram::Histogram;
-use ringkeep_shards::command::{Command, Run, flag};
+use ringkeep_shards::command::{CallCount, Command, Run, flag};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -55,8 +55,9 @@ pub struct CallStats {
 
 impl CallStats {
     /// Calls that scripts made: their time is the script's.
-    pub(super) fn of_script(name: &'static str, calls: u64, failed: u64) -> Self {
-        CallStats { name, calls, ns: 0, rejected: 0, failed, histogram: None }
+    pub(super) fn of_script(count: &CallCount) -> Self {
+        let CallCount { command, calls, failed, refused } = *count;
+        CallStats { name: command.name, calls, ns: 0, rejected: refused, failed, histogram: None }
     }
 }
 
@@ -267,6 +268,8 @@ impl CallBook {
             self.errors.insert(word.to_string(), 1);
         }
         match &*word {
+            // A script that ran into it did run: its errors tell where.
+            "OOM" if holds_script(line) => CallEnd::Failed,
             "OOM" | "MOVED" | "CROSSSLOT" | "CLUSTERDOWN" | "NOAUTH" => CallEnd::Rejected,
             _ => CallEnd::Failed,
         }
@@ -291,6 +294,13 @@ impl CallBook {
     pub fn calls(&self) -> u64 {
         self.rows.iter().map(|row| row.stats.calls).sum()
     }
+}
+
+/// Whether an error's line names the script that it was raised in.
+fn holds_script(reply: &[u8]) -> bool {
+    const PLACE: &[u8] = b" script: ";
+    let line = reply.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    line.windows(PLACE.len()).any(|part| part == PLACE)
 }
 
 /// Whether a command is done in well below a microsecond unless its arguments or its reply are large.
@@ -354,6 +364,13 @@ mod tests {
         assert_eq!(merged[0].histogram.as_ref().unwrap().len(), 20);
         book.reset();
         assert_eq!(book.calls(), 0);
+    }
+
+    #[test]
+    fn a_script_that_raised_was_not_rejected() {
+        let mut book = CallBook::new(Instant::now());
+        assert_eq!(book.error(b"-OOM no\r\n-OOM script: x\r\n"), CallEnd::Rejected);
+        assert_eq!(book.error(b"-OOM no script: x, on @user_script:1.\r\n"), CallEnd::Failed);
     }
 
     #[test]

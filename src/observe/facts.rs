@@ -98,7 +98,7 @@ impl CoreFacts {
         for local in &mut engine.shards {
             scripts.extend(local.shard.scripts().digests().map(half));
             let script_calls = local.shard.script_calls().counts().iter();
-            calls.extend(script_calls.map(|count| CallStats::of_script(count.command.name, count.calls, count.failed)));
+            calls.extend(script_calls.map(CallStats::of_script));
         }
         let baselines = &engine.node.observed.baselines;
         let config = engine.node.settings.config();

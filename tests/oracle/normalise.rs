@@ -65,8 +65,8 @@ pub fn is_newer_than(step: &Step, version: (u32, u32)) -> bool {
         b"CLIENT" => [&b"SETINFO"[..], b"NO-TOUCH"].contains(&word(1).as_slice()),
         // Its arity changed with 7.2.
         b"COMMAND" => word(1) == b"GETKEYS" && arguments.len() == 3,
-        // 7.2 gave scripts os.clock, and writes their numbers with the fewest digits that read back.
-        b"EVAL" => has(b"os.") || has(b"'k',0.1"),
+        // 7.2 gave scripts os.clock and WAIT, and writes their numbers with the fewest digits that read back.
+        b"EVAL" => has(b"os.") || has(b"'WAIT'") || has(b"'k',0.1"),
         _ => false,
     };
     newer && version < (7, 2)

@@ -188,8 +188,11 @@ EVAL "return redis.call('SELECT','abc')" 0
 EVAL "return redis.call('COMMAND','GETKEYS','MSET','a','1','b','2')" 0
 EVAL "return redis.call('COMMAND','BOGUS')" 0
 EVAL "return redis.call('COMMAND','GETKEYS','BOGUS','x')" 0
-EVAL "return server" 0
 EVAL "return redis.call('FLUSHDB')" 0
+EVAL "return redis.call('WAIT','1','0')" 0
+EVAL "return redis.call('WAIT','x','0')" 0
+EVAL "return redis.call('WAIT','0','-1')" 0
+EVAL "return redis.call('WAIT','0')" 0
 EVAL "redis.call('SELECT',3) return redis.call('SET','in3','1')" 0
 SELECT 3
 EXISTS in3
@@ -245,6 +248,22 @@ EVAL "return type(loadstring(string.dump(function() return 1 end)))" 0
 EVAL "return type(bit.band), bit.band(12,10)" 0
 EVAL "return bit.bor(12,3)" 0
 EVAL "return bit.tohex(255)" 0
+EVAL "return bit.tohex(255,16)" 0
+EVAL "return bit.tohex(255,'9')" 0
+EVAL "return bit.tohex(-1,-3)" 0
+EVAL "return bit.tohex(1,2^31)" 0
+EVAL "return bit.tohex(1,2^32+4)" 0
+EVAL "return bit.tohex(1,0/0)" 0
+EVAL "return bit.tohex()" 0
+EVAL "return bit.tohex('x',4)" 0
+EVAL "return bit.tohex(1,'x')" 0
+EVAL "return bit.tohex(1,{})" 0
+EVAL "#\nreturn 1" 0
+EVAL "# a comment?" 0
+EVAL " #!lua\nreturn 1" 0
+EVAL "return {loadstring('#\\nreturn 1')}" 0
+EVAL "local f, e = loadstring('# x') return e" 0
+EVAL "local f, e = loadstring('#x', 'name') return e" 0
 EVAL "return string.rep('ab',3)" 0
 EVAL "return string.format('%5.2f|%d|%s|%q',1.234,5,'x','y')" 0
 EVAL "return table.concat({1,2,3},'-')" 0
@@ -274,6 +293,11 @@ EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db 0
 EVALSHA E0E1F9FABFC9D4800C877A703B823AC0578FF8DB 0
 EVALSHA 0000000000000000000000000000000000000000 0
 EVALSHA short 0
+EVALSHA short abc
+EVALSHA short 5
+EVALSHA_RO short -1
+EVALSHA 0000000000000000000000000000000000000000 abc
+EVALSHA 0000000000000000000000000000000000000000 5
 EVALSHA
 EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db
 EVALSHA e0e1f9fabfc9d4800c877a703b823ac0578ff8db -1

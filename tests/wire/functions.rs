@@ -198,3 +198,12 @@ end)";
     assert_eq!(client.run("GET sum").is_null(), refused);
     assert_eq!(error(&client.run("FCALL loop 1 k")), "ERR Function not found");
 }
+
+#[test]
+fn wait_in_a_script_does_not_wait() {
+    let Some(server) = start() else { return };
+    let mut client = server.client();
+    assert_eq!(client.command(&["EVAL", "return redis.call('WAIT', '1', '0')", "0"]), Reply::Integer(0));
+    let reply = client.command(&["EVAL", "return redis.call('WAIT', 'x', '0')", "0"]);
+    assert!(reply.error_text().is_some_and(|text| text.starts_with("ERR value is not an integer")), "{reply:?}");
+}

@@ -284,8 +284,54 @@ fn writes_are_refused_over_maxmemory() {
     assert_eq!(reply.error_text().as_deref(), Some("OOM command not allowed when used memory > 'maxmemory'."));
     assert_eq!(client.run("GET before").text(), "1");
     assert_eq!(client.run("DEL before"), Reply::Integer(1));
+    let reply = client.run("SET after 1");
+    assert_eq!(reply.error_text().as_deref(), Some(OUT_OF_MEMORY), "an empty node weighs something too");
     assert!(client.run("CONFIG SET maxmemory 0").is_ok());
     assert!(client.run("SET after 1").is_ok());
+}
+
+const OUT_OF_MEMORY: &str = "OOM command not allowed when used memory > 'maxmemory'.";
+
+#[test]
+fn over_maxmemory_a_transaction_that_needs_memory_does_nothing() {
+    let server = subject().start();
+    let mut client = server.client();
+    assert!(client.run("SET kept 1").is_ok());
+    assert!(client.run("MULTI").is_ok());
+    for queued in ["DEL kept", "SET after 1"] {
+        client.run(queued);
+    }
+    assert!(server.client().run("CONFIG SET maxmemory 1").is_ok());
+    let reply = client.run("EXEC").error_text().unwrap_or_default();
+    assert!(reply.starts_with("EXECABORT Transaction discarded because of: OOM command not allowed"), "{reply}");
+    assert_eq!(client.run("EXISTS kept after"), Reply::Integer(1));
+}
+
+/// Scripts that declare their flags are refused as a whole, the others when they need memory; INFO tells which was which.
+#[test]
+fn over_maxmemory_scripts_are_refused_as_their_flags_say() {
+    let server = subject().start();
+    let mut client = server.client();
+    assert!(client.run("CONFIG SET maxmemory 1").is_ok());
+    assert!(client.run("CONFIG RESETSTAT").is_ok());
+    let mut refusal =
+        |command: &str, script: &str| client.command(&[command, script, "0"]).error_text().unwrap_or_default();
+    for command in ["EVAL", "EVAL_RO"] {
+        assert_eq!(refusal(command, "#!lua\nreturn 1"), OUT_OF_MEMORY);
+    }
+    assert_eq!(refusal("EVAL", "#!lua flags=no-writes\nreturn 1"), "");
+    assert_eq!(refusal("EVAL", "#!lua flags=allow-oom\nreturn redis.call('SET', 'a', 1)"), "");
+    assert_eq!(refusal("EVAL", "return redis.call('GET', 'a')"), "");
+    let raised = refusal("EVAL", "return redis.call('SET', 'b', 1)");
+    assert!(raised.starts_with(OUT_OF_MEMORY) && raised.contains(" script: "), "{raised}");
+    let stats = client.run("INFO commandstats").text();
+    let counts = |name: &str| {
+        let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:"))).unwrap_or_default();
+        let number =
+            |field: &str| line.split([':', ',']).find_map(|part| part.strip_prefix(field)).unwrap_or("").to_owned();
+        [number("calls="), number("rejected_calls="), number("failed_calls=")].join(" ")
+    };
+    assert_eq!((counts("eval"), counts("set")), ("4 1 1".to_owned(), "1 1 0".to_owned()), "{stats}");
 }
 
 /// Large values live in the log: four times as much of them as the process may hold is served, and read back whole.

@@ -6,6 +6,7 @@ use crate::script::lua::*;
 use crate::script::nesting::CALLED_MAX;
 use crate::script::room::{Ending, Room, room};
 use crate::script::shell::{Then, functions, stop};
+use crate::script::source::is_skipped;
 use crate::script::work::Work;
 use std::ffi::{CStr, c_char, c_void};
 use std::os::raw::c_int;
@@ -62,6 +63,8 @@ unsafe fn collect(l: *mut lua_State) -> Then {
 struct Text<'a> {
     room: &'a Room,
     work: Work<'a>,
+    /// What comes before it.
+    lead: &'static [u8],
     rest: &'a [u8],
 }
 
@@ -69,6 +72,11 @@ unsafe extern "C-unwind" fn next_piece(_: *mut lua_State, text: *mut c_void, byt
     // SAFETY: the loader below gives its own text, which it does not touch meanwhile.
     unsafe {
         let text = &mut *text.cast::<Text<'_>>();
+        if !text.lead.is_empty() {
+            let lead = std::mem::take(&mut text.lead);
+            *bytes = lead.len();
+            return lead.as_ptr().cast();
+        }
         let (piece, rest) = text.rest.split_at(text.rest.len().min(PIECE_BYTES));
         text.rest = rest;
         if text.work.spend(piece.len() * STEPS_PER_BYTE).is_err() || piece.is_empty() {
@@ -87,7 +95,8 @@ unsafe fn loadstring(l: *mut lua_State) -> Then {
         let source = check_string(l, 1);
         let name = name_at(l, 2, 1);
         let room = room(l);
-        let mut text = Text { room, work: Work::new(room), rest: source };
+        let lead: &[u8] = if is_skipped(source) { b" " } else { b"" };
+        let mut text = Text { room, work: Work::new(room), lead, rest: source };
         let status = lua_loadx(l, next_piece, (&raw mut text).cast(), name, TEXT_ONLY.as_ptr());
         finish(l, text.room, status)
     }
