@@ -492,6 +492,7 @@ impl Keyspace {
     }
 
     /// A context is over: its view goes.
+    #[allow(clippy::boxed_local, reason = "views are boxed wherever they are")]
     pub fn end_view(&mut self, view: Box<View>) {
         self.views_bytes -= view.counted_bytes;
         self.unpin(view.start);
