@@ -547,7 +547,7 @@ fn errors_and_states_end_at_a_zero() {
         ("return {err='X y\\0z'}", "-X y\r\n"),
         ("return {ok='a\\0b'}", "+a\r\n"),
         ("return #redis.status_reply('a\\0b').ok", ":3\r\n"),
-        ("return {big_number='1\\0002'}", "$3\r\n1\0002\r\n"),
+        ("return {big_number='1\\0002'}", "$3\r\n1\x002\r\n"),
         ("local ok, e = pcall(error, 'a\\0b') return #e", ":3\r\n"),
     ]);
 }
