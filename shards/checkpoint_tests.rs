@@ -21,12 +21,12 @@ const LARGE_BYTES_MIN: usize = 1 << 10;
 
 /// What a file system holds: name to bytes.
 #[derive(Clone, Default)]
-struct Disk {
+pub(crate) struct Disk {
     files: BTreeMap<SegmentId, (SegmentRole, Vec<u8>)>,
     /// A checkpoint without its name.
     unfinished: Option<Vec<u8>>,
     /// What was brought in since all was cold; none if nothing ever gets cold.
-    warm: Option<Vec<ColdRange>>,
+    pub(crate) warm: Option<Vec<ColdRange>>,
 }
 
 impl Disk {
@@ -34,7 +34,7 @@ impl Disk {
         &self.files[&range.segment].1[range.offset as usize..][..range.len]
     }
 
-    fn bring_in(&mut self, range: ColdRange) {
+    pub(crate) fn bring_in(&mut self, range: ColdRange) {
         self.warm.as_mut().expect("something was cold").push(range);
     }
 }
@@ -58,21 +58,25 @@ impl Segments for Unhurried<'_> {
 /// Stands for the database of libraries among what there is.
 const LIBRARIES: u8 = u8::MAX;
 
-struct Machine {
-    shard: Shard,
-    disk: Disk,
-    outputs: Outputs,
+/// A shard and what it runs on.
+pub(crate) struct Machine {
+    pub(crate) shard: Shard,
+    pub(crate) disk: Disk,
+    pub(crate) outputs: Outputs,
     writing: Option<LogWrite>,
     orders: VecDeque<CheckpointOrder>,
     segment: Option<crate::port::SegmentWanted>,
-    now_ms: u64,
+    pub(crate) now_ms: u64,
     full: bool,
 }
 
 impl Machine {
     fn open(disk: &Disk) -> Result<Opened, OpenError> {
-        let identity = LogIdentity { shard: ShardId(0), salt: 5 };
-        let config = ShardConfig {
+        Self::open_with(disk, Self::config())
+    }
+
+    pub(crate) fn config() -> ShardConfig {
+        ShardConfig {
             shard: ShardId(0),
             shards: 1,
             databases: 16,
@@ -85,7 +89,11 @@ impl Machine {
             script: ScriptLimits::default(),
             script_time_limit_ms: 0,
             interrupt: Default::default(),
-        };
+        }
+    }
+
+    fn open_with(disk: &Disk, config: ShardConfig) -> Result<Opened, OpenError> {
+        let identity = LogIdentity { shard: ShardId(0), salt: 5 };
         let open = OpenConfig {
             identity,
             log: LogConfig { segment_bytes: SEGMENT_BYTES, block_bytes: 512 },
@@ -98,7 +106,11 @@ impl Machine {
     }
 
     fn start(disk: Disk, now_ms: u64) -> Self {
-        let opened = Self::open(&disk).unwrap_or_else(|error| panic!("{error}"));
+        Self::start_with(disk, now_ms, Self::config())
+    }
+
+    pub(crate) fn start_with(disk: Disk, now_ms: u64, config: ShardConfig) -> Self {
+        let opened = Self::open_with(&disk, config).unwrap_or_else(|error| panic!("{error}"));
         let mut machine = Machine {
             shard: opened.shard,
             disk,
@@ -115,7 +127,7 @@ impl Machine {
         machine
     }
 
-    fn step(&mut self, input: Input<'_>) -> Outcome {
+    pub(crate) fn step(&mut self, input: Input<'_>) -> Outcome {
         let now = Now { unix_ms: self.now_ms, monotonic_us: self.now_ms * 1000 };
         self.shard.step(now, input, &self.disk, &mut self.outputs);
         if let Some(write) = self.outputs.write.take() {
@@ -132,7 +144,7 @@ impl Machine {
         std::mem::take(&mut self.outputs.outcome)
     }
 
-    fn command(&mut self, words: &[&str]) -> String {
+    pub(crate) fn command(&mut self, words: &[&str]) -> String {
         let list: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         let command = find(list[0]).expect("a command");
         let command = list.get(1).and_then(|name| find_subcommand(command, name)).unwrap_or(command);
@@ -152,7 +164,7 @@ impl Machine {
     }
 
     /// Does one thing that the shard waits for; whether there was any.
-    fn one_completion(&mut self, pick: u64) -> bool {
+    pub(crate) fn one_completion(&mut self, pick: u64) -> bool {
         let log = self.writing.is_some();
         match pick % 3 {
             0 if log => {
@@ -200,14 +212,14 @@ impl Machine {
     }
 
     /// Completes everything but the checkpoint.
-    fn settle_log(&mut self) {
+    pub(crate) fn settle_log(&mut self) {
         while self.writing.is_some() || self.segment.is_some() {
             self.one_completion(0);
             self.one_completion(1);
         }
     }
 
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         let mut pick = 0;
         while self.one_completion(pick) || self.shard.wants_turn() || self.shard.is_checkpoint_due() {
             self.step(Input::EndOfTick);
@@ -226,7 +238,7 @@ impl Machine {
     }
 
     /// Everything that a client can see, and when it expires; and the libraries.
-    fn contents(&self) -> BTreeMap<(u8, Vec<u8>), (Vec<u8>, u64)> {
+    pub(crate) fn contents(&self) -> BTreeMap<(u8, Vec<u8>), (Vec<u8>, u64)> {
         let keyspace = self.shard.keyspace();
         let mut contents = BTreeMap::new();
         for (name, code) in keyspace.libraries_at_tip().iter() {
@@ -242,7 +254,7 @@ impl Machine {
     }
 
     /// The process is killed: what is on disk is all there is.
-    fn restart(self) -> Self {
+    pub(crate) fn restart(self) -> Self {
         let mut disk = self.disk;
         disk.unfinished = None;
         Machine::start(disk, self.now_ms)

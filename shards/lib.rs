@@ -9,10 +9,14 @@ mod checkpoint;
 mod checkpoint_tests;
 pub mod command;
 mod crc64;
+#[cfg(test)]
+mod dice;
 pub mod glob;
 pub mod group;
 mod housekeeping;
 pub mod ids;
+#[cfg(test)]
+mod isolation;
 pub mod keyspace;
 pub mod limits;
 pub mod log;
@@ -22,6 +26,8 @@ mod open;
 pub mod port;
 mod references;
 pub mod reply;
+#[cfg(test)]
+mod sabotage;
 pub mod script;
 mod shard;
 mod shortage;

@@ -115,6 +115,18 @@ impl Keyspace {
         }
     }
 
+    /// Bytes of versions that are kept for pins.
+    #[cfg(test)]
+    pub(crate) fn versions_bytes(&self) -> usize {
+        self.versions_bytes
+    }
+
+    /// How many timestamps are pinned.
+    #[cfg(test)]
+    pub(crate) fn pins(&self) -> usize {
+        self.pins.len()
+    }
+
     /// Whether so many versions have been kept since the last sweep that another is due.
     pub fn wants_sweep(&self) -> bool {
         self.sweep.is_some()

@@ -35,6 +35,10 @@ impl Keyspace {
     }
 
     pub(super) fn keep_version(&mut self, newest_pin: Timestamp, db: DatabaseIndex, hash: u64, key: &[u8]) {
+        #[cfg(test)]
+        if crate::sabotage::is_planted(crate::sabotage::Sabotage::NoVersions) {
+            return;
+        }
         let displaced = self.batch_timestamp;
         let database = &mut self.databases[usize::from(db)];
         if database.versions.find(hash, key).is_some_and(|chain| !chain.wants(newest_pin)) {

@@ -8,6 +8,7 @@ use crate::keyspace::batch::Mark;
 use crate::keyspace::effect::{DatabaseIndex, Effect, Effects, NewValue, TIMESTAMP_BYTES};
 use crate::keyspace::entry::Entry;
 use crate::keyspace::keyspace::Keyspace;
+use crate::keyspace::large::LargeString;
 use crate::keyspace::libraries::{Libraries, LibrarySet};
 use crate::keyspace::reads::{KeyHash, Reads};
 use crate::keyspace::text::Text;
@@ -15,6 +16,7 @@ use crate::keyspace::value::{ColdRange, Segments, Value};
 use crate::limits::DATABASES_MAX;
 use hashbrown::HashTable;
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// A context's private state.
@@ -31,6 +33,8 @@ pub struct View {
     reads: Reads,
     /// What the keyspace counts for it while it has no slice, in bytes.
     counted_bytes: usize,
+    /// Large strings that it has written into, as they were: an undo writes into them again, when they may be cold.
+    written_into: Vec<(Rc<LargeString>, Box<[u8]>)>,
 }
 
 /// What a context has written in one database.
@@ -60,6 +64,7 @@ impl View {
             body: Vec::new(),
             reads: Reads::default(),
             counted_bytes: 0,
+            written_into: Vec::new(),
         }
     }
 
@@ -118,6 +123,15 @@ impl Keyspace {
         self.is_looked_over = true;
     }
 
+    /// Notes a key that is watched like one that is read.
+    pub fn note_watched(&self, db: DatabaseIndex, key: &[u8]) {
+        #[cfg(test)]
+        if crate::sabotage::is_planted(crate::sabotage::Sabotage::WatchesEndWithTheFirstSlice) {
+            return;
+        }
+        self.note_key(db, self.databases[usize::from(db)].table.hash(key));
+    }
+
     /// It is noted no longer.
     pub fn end_reads(&mut self) {
         self.is_looked_over = false;
@@ -137,7 +151,13 @@ impl Keyspace {
         let at = |mark: Mark| mark.body().max(TIMESTAMP_BYTES).min(self.body.len());
         let (first, end) = (at(mark), inner.map_or(self.body.len(), at));
         let (outer, rest) = (self.body[first..end].to_vec(), self.body[end..].to_vec());
-        self.undo_to(mark);
+        #[cfg(test)]
+        let is_left = crate::sabotage::is_planted(crate::sabotage::Sabotage::AsideNotUndone);
+        #[cfg(not(test))]
+        let is_left = false;
+        if !is_left {
+            self.undo_to(mark);
+        }
         let start = self.pin_here();
         let mut view = Box::new(View::new(start, &self.libraries));
         view.reads = self.reads.take();
@@ -201,8 +221,16 @@ impl Keyspace {
     /// Whether nothing that was read or written has been changed since the startTS. Expired keys that were removed since are no change
     /// where the context, whose time is `now_ms`, saw them expired.
     pub fn is_unchanged(&self, view: &View, now_ms: u64) -> bool {
+        #[cfg(test)]
+        if crate::sabotage::is_planted(crate::sabotage::Sabotage::NoValidation) {
+            return true;
+        }
         let View { reads, start, .. } = view;
         for db in 0..DATABASES_MAX {
+            #[cfg(test)]
+            if crate::sabotage::is_planted(crate::sabotage::Sabotage::DatabasesNotValidated) {
+                continue;
+            }
             if reads.has_database(db) && self.databases[usize::from(db)].changed > *start {
                 return false;
             }
@@ -228,6 +256,12 @@ impl Keyspace {
             if versions.hash(key) != hash {
                 return true;
             }
+            #[cfg(test)]
+            if crate::sabotage::is_planted(crate::sabotage::Sabotage::AbsentNotValidated)
+                && matches!(chain.at(start), Some((_, None)))
+            {
+                return true;
+            }
             let saw_expired = matches!(chain.at(start), Some((_, Some(held))) if held.expired(now_ms));
             saw_expired && database.table.find(hash, key).is_none()
         })
@@ -240,6 +274,10 @@ impl Keyspace {
     pub fn commit(&mut self, view: &View, segments: &dyn Segments) -> Result<(), ColdRange> {
         let mark = self.mark();
         let replayed = self.replay(&view.body, segments);
+        #[cfg(test)]
+        if crate::sabotage::is_planted(crate::sabotage::Sabotage::CommitNotLogged) {
+            self.undo_to(mark);
+        }
         if replayed.is_err() {
             self.undo_to(mark);
         }
@@ -297,6 +335,17 @@ impl Keyspace {
         hash: u64,
         key: &[u8],
     ) -> Option<&'a Entry> {
+        #[cfg(test)]
+        if crate::sabotage::is_planted(crate::sabotage::Sabotage::SnapshotReadsTip) {
+            return match view.databases[usize::from(db)].find(hash, key) {
+                Some(written) => written.entry.as_ref(),
+                None => self.databases[usize::from(db)].table.find(hash, key),
+            };
+        }
+        #[cfg(test)]
+        if crate::sabotage::is_planted(crate::sabotage::Sabotage::OwnWritesUnseen) {
+            return self.at(db, key, view.start);
+        }
         let written = &view.databases[usize::from(db)];
         if let Some(written) = written.find(hash, key) {
             return written.entry.as_ref();
@@ -307,6 +356,11 @@ impl Keyspace {
     /// [`Keyspace::peek`] in a view.
     #[cold]
     pub(super) fn peek_looked_over(&self, db: DatabaseIndex, hash: u64, key: &[u8]) -> Option<Option<&Entry>> {
+        #[cfg(test)]
+        if crate::sabotage::is_planted(crate::sabotage::Sabotage::ReadsNotNoted) {
+            let view = self.view.as_deref()?;
+            return Some(self.found_in_view(view, db, hash, key).filter(|entry| !entry.expired(self.now_ms)));
+        }
         self.note_key(db, hash);
         let view = self.view.as_deref()?;
         let found = self.found_in_view(view, db, hash, key).filter(|entry| {
@@ -336,6 +390,14 @@ impl Keyspace {
     }
 
     pub(super) fn put_in_view(&mut self, db: DatabaseIndex, key: &[u8], value: NewValue<'_>, expires_ms: u64) {
+        #[cfg(test)]
+        if crate::sabotage::is_planted(crate::sabotage::Sabotage::WriteSetSeen)
+            && let NewValue::Bytes(bytes) = &value
+        {
+            let view = self.view.take();
+            self.put(db, key, NewValue::Bytes(bytes), expires_ms);
+            self.view = view;
+        }
         let (now_s, large_bytes_min) = (self.now_s(), self.large_bytes_min);
         let (view, hash) = self.writing(db, key);
         let mut digits = itoa::Buffer::new();
@@ -424,11 +486,18 @@ impl Keyspace {
         segments: &dyn Segments,
     ) -> Result<(), ColdRange> {
         let Some(held) = self.held_in_view(db, key) else { return Ok(()) };
-        let Value::Large(_) = held.value() else { return Ok(()) };
-        let buffer = held.value().bytes(segments)?.to_vec();
+        let Value::Large(string) = held.value() else { return Ok(()) };
+        let view = self.view.as_deref().expect("a context has its slice");
+        let known = view.written_into.iter().find(|(other, _)| Rc::ptr_eq(other, string)).map(|(_, bytes)| bytes);
+        let buffer = match known {
+            Some(bytes) => bytes.to_vec(),
+            None => held.value().bytes(segments)?.to_vec(),
+        };
+        let written_into = known.is_none().then(|| (string.clone(), buffer.clone().into_boxed_slice()));
         let mut entry = held.clone();
         entry.value = Value::Buffer(Box::new(buffer));
         let (view, hash) = self.writing(db, key);
+        view.written_into.extend(written_into);
         view.databases[usize::from(db)].set(hash, key, Some(entry));
         Ok(())
     }

@@ -454,9 +454,10 @@ unsafe fn check_yield(l: *mut lua_State) -> Then {
     Then::Yield
 }
 
-/// Whether the run is being taken down.
+/// Whether no handler of an error may run: the run is being taken down, or the native stack is used up. LuaJIT calls a handler on top of the
+/// error that it handles, and does not bound how often.
 unsafe fn answer_stopped(l: *mut lua_State) -> Then {
     // SAFETY: a slot is free, nothing is allocated.
-    unsafe { lua_pushboolean(l, (room(l).ending.get() != Ending::Open).into()) };
+    unsafe { lua_pushboolean(l, (room(l).ending.get() != Ending::Open || room(l).is_deep()).into()) };
     Then::Return(1)
 }

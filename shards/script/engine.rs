@@ -205,6 +205,11 @@ impl ScriptEngine {
         self.pool.set_memory_bytes_max(bytes);
     }
 
+    /// Whether a run that outlives its slice now could be set aside.
+    pub fn may_keep(&self) -> bool {
+        self.pool.may_keep()
+    }
+
     /// Collects a slice of the VMs' garbage, some ten microseconds of it; whether there is more to do.
     pub fn clean_some(&mut self) -> bool {
         self.pool.clean_some()

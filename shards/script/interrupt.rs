@@ -77,6 +77,12 @@ impl Interrupt {
         self.0.counted.store(instructions, Ordering::Relaxed);
     }
 
+    /// The length of a slice, where instructions are counted.
+    #[cfg(test)]
+    pub(super) fn counted(&self) -> u32 {
+        self.0.counted.load(Ordering::Relaxed)
+    }
+
     /// The timer's period was changed: it is started anew with the next slice.
     pub fn restart_timer(&self) {
         self.0.is_ticking.store(false, Ordering::Relaxed);

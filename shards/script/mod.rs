@@ -11,6 +11,8 @@ mod fiber;
 #[cfg(test)]
 mod function_tests;
 mod functions;
+#[cfg(test)]
+mod fuzz_tests;
 mod host;
 mod interrupt;
 mod libraries;

@@ -6,7 +6,7 @@ use super::interrupt::Interrupt;
 use super::libraries::{JsonOptions, Patterns};
 use super::lua::{lua_State, lua_getallocf};
 use super::memory::Memory;
-use super::nesting::Nesting;
+use super::nesting::{NESTED_BYTES_MAX, Nesting};
 use super::random::Random;
 use super::registration::{LOAD_TIMEOUT, Loading};
 use crate::reply::Protocol;
@@ -54,6 +54,8 @@ pub(super) struct Room {
     pub(super) at_slice_end: Cell<AtSliceEnd>,
     /// The way out of the native stack; there is one while a run is on it.
     exit: Cell<*const Exit>,
+    /// The address on the native stack below which nothing may nest any deeper.
+    stack_floor: Cell<usize>,
     /// The load of a library that is under way.
     pub(super) loading: RefCell<Option<Loading>>,
 }
@@ -81,6 +83,7 @@ impl Room {
             stopped_line: Cell::new(0),
             at_slice_end: Cell::new(AtSliceEnd::Aside),
             exit: Cell::new(std::ptr::null()),
+            stack_floor: Cell::new(0),
             json_options: Cell::new(JsonOptions::default()),
             loading: RefCell::new(None),
             nesting: Nesting::new(),
@@ -159,8 +162,17 @@ impl Room {
     }
 
     /// Where the way out of the native stack is kept.
+    /// To be called on that stack, before anything runs there.
     pub(super) fn set_exit(&self, exit: *const Exit) {
         self.exit.set(exit);
+        let here = 0u8;
+        self.stack_floor.set((&raw const here).addr().saturating_sub(NESTED_BYTES_MAX));
+    }
+
+    /// Whether so much of the native stack is used that nothing may nest any deeper.
+    pub(super) fn is_deep(&self) -> bool {
+        let here = 0u8;
+        (&raw const here).addr() < self.stack_floor.get()
     }
 
     /// The compiled patterns: for a function to look into, and to let go of before it calls into Lua.

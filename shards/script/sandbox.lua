@@ -246,7 +246,8 @@ function contents.pcall(...)
   return caught(pcall(...))
 end
 
--- The handler of an error that takes the run down would run where no hook reaches it.
+-- The handler of an error that takes the run down would run where no hook reaches it; one that raises again and again uses the native
+-- stack up.
 function contents.xpcall(action, handler)
   return xpcall(action, function(problem)
     if is_stopped() then return problem end

@@ -111,6 +111,8 @@ const ENDLESS: &[&str] = &[
     "while true do pcall(redis.call, 'nosuch') end",
     "for i = 1, math.huge do local s = tostring(i) end",
     "local s = string.rep('a', 100) while true do pcall(string.find, s, '.-b') end",
+    // Twice as much at each level of handlers.
+    "local function h(m) xpcall(error, h) error(m) end xpcall(error, h)",
 ];
 
 #[test]
@@ -251,4 +253,73 @@ fn a_load_is_never_set_aside() {
     let mut wire = Wire::default();
     assert_eq!(sliced.call("sum", &[], &mut wire), ScriptEnd::Done);
     assert_eq!(wire.bytes, b":5000050000\r\n");
+}
+
+/// Scripts that nest native frames without an end: LuaJIT bounds the stack of Lua, not the native one.
+const DEEP: &[&str] = &[
+    "local function r() string.gsub('a', '.', r) end return pcall(r)",
+    "local m = {} setmetatable(m, {__index = function() string.gsub('a', '.', m) end}) return pcall(string.gsub, 'a', '.', m)",
+    "local function r() table.sort({2, 1}, r) end return pcall(r)",
+    "local m = {} m.__lt = function(x, y) table.sort({x, y}) end return pcall(table.sort, {setmetatable({}, m), setmetatable({}, m)})",
+    "local function r() load(r) end return pcall(r)",
+    "local m = setmetatable({}, {__tostring = function(x) return string.format('%s', x) end}) return pcall(string.format, '%s', m)",
+    "local function h(m) pcall(error) error(m) end return xpcall(error, h)",
+    "local function h(m) pcall(error) math.min(m, {}) end return xpcall(error, h)",
+    "local function r() coroutine.wrap(r)() end return pcall(r)",
+    "local function r() local ok, e = coroutine.resume(coroutine.create(r)) error(e) end return pcall(r)",
+    "local list = {} for i = 1, 50000 do list[i] = coroutine.wrap(function() if list[i + 1] then list[i + 1]() end end) end return pcall(list[1])",
+    "local function r() coroutine.wrap(function() string.gsub('a', '.', r) end)() end return pcall(r)",
+    "local function r() coroutine.wrap(function() table.sort({1, 2}, function() load(r) end) end)() end return pcall(r)",
+    "local function r() pcall(redis.call, 'get', 'k') pcall(load, string.rep('(', 190) .. '1' .. string.rep(')', 190)) string.gsub('a', '.', r) end return pcall(r)",
+    "local function r() local t = {} for i = 1, 50 do t[i] = {} end pcall(cjson.encode, t) string.gsub('a', '.', r) end return pcall(r)",
+    "local m = {} m.__index = function(t, k) return t[k + 1] end return pcall(function() return setmetatable({}, m)[1] end)",
+    "local m = {} m.__concat = function(x, y) return x .. y end local t = setmetatable({}, m) return pcall(function() return t .. t end)",
+    "local m = {} m.__eq = function(x, y) return x == y end local s, t = setmetatable({}, m), setmetatable({}, m) return pcall(function() return s == t end)",
+    "local m = {} m.__tostring = function(x) return tostring(x) .. 'x' end return pcall(tostring, setmetatable({}, m))",
+    "local m = {} m.__call = function(x) return x() + 1 end return pcall(setmetatable({}, m))",
+    "local t = {} for i = 1, 100000 do t = setmetatable({}, {__index = t}) end return pcall(function() return t.x end)",
+    "local t = {} for i = 1, 100000 do t = setmetatable({}, {__call = t}) end return pcall(t)",
+    "local function r(...) return pcall(r, ...) end return (r())",
+    "local function r(...) return (pcall(r, ...)) end return (r())",
+    "return pcall(load, string.rep('{', 10000))",
+    "return pcall(load, 'return ' .. string.rep('(', 10000))",
+    "return pcall(load, 'return ' .. string.rep('-', 10000) .. '1')",
+    "return pcall(load, string.rep('do ', 10000))",
+    "return pcall(load, 'return ' .. string.rep('function() return ', 10000))",
+    "return pcall(load, 'return ' .. string.rep('1 .. ', 10000) .. '1')",
+    "return pcall(load, 'return ' .. string.rep('1 + (', 190) .. '1' .. string.rep(')', 190))",
+];
+
+#[test]
+fn whatever_nests_the_process_lives() {
+    for (jit, instructions) in [(true, 1000), (false, 0)] {
+        let interrupt = Interrupt::counting(instructions);
+        let limits = ScriptLimits { jit, ..ScriptLimits::default() };
+        let engine = ScriptEngine::new(limits, interrupt.clone()).unwrap();
+        let mut sliced = Sliced { engine, host: FakeHost::default(), interrupt };
+        for source in DEEP {
+            let (reply, _) = sliced.run(source);
+            assert!(!reply.is_empty(), "{source}");
+        }
+        assert_eq!(sliced.run("return 1").0, ":1\r\n");
+    }
+}
+
+/// LuaJIT made the text of this error when it had overwritten the function in its frame: with no memory left it read what was there
+/// instead, and the process died (fuzz, seeds 0..10 in some of their runs).
+#[test]
+fn a_coroutine_that_cannot_be_resumed_says_so_without_any_memory() {
+    for instructions in [0, 500] {
+        let interrupt = Interrupt::counting(instructions);
+        let limits = ScriptLimits { memory_bytes_max: 1 << 20, ..ScriptLimits::default() };
+        let engine = ScriptEngine::new(limits, interrupt.clone()).unwrap();
+        let mut sliced = Sliced { engine, host: FakeHost::default(), interrupt };
+        let (reply, _) = sliced.run(
+            "local co = coroutine.create(function() end) coroutine.resume(co) \
+             local t = {} pcall(function() while true do t = {t} end end) \
+             local done, text = coroutine.resume(co) \
+             t = nil return text",
+        );
+        assert!(reply.contains("cannot resume dead coroutine") || reply.contains("not enough memory"), "{reply}");
+    }
 }

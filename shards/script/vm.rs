@@ -505,6 +505,12 @@ unsafe extern "C-unwind" fn build(l: *mut lua_State) -> c_int {
         if luaL_loadbuffer(l, SANDBOX.as_ptr().cast(), SANDBOX.len(), c"=sandbox".as_ptr()) != LUA_OK {
             lua_error(l);
         }
+        // LuaJIT makes these texts when it has overwritten the function in its frame, which an error of the memory limit then looks at:
+        // they are there from the start.
+        for text in [c"cannot resume dead coroutine", c"cannot resume running coroutine"] {
+            lua_pushstring_(l, text.as_ptr());
+            luaL_ref(l, LUA_REGISTRYINDEX);
+        }
         lua_createtable(l, 0, 32);
         for (name, function) in api::REDIS_FUNCTIONS {
             lua_pushcfunction(l, function);

@@ -184,6 +184,10 @@ impl Shard {
             ScriptEnd::Done => self.script_ended(),
             ScriptEnd::Raised => {
                 self.stats.script_undone += u64::from(self.keyspace.wrote_since(mark));
+                #[cfg(test)]
+                if crate::sabotage::is_planted(crate::sabotage::Sabotage::RaisedNotUndone) {
+                    return Outcome::Done(self.gate(true));
+                }
                 self.keyspace.undo_to(mark);
                 self.script_ended();
             }
@@ -438,6 +442,10 @@ impl Shard {
     /// What the reply of a context waits for that has changed nothing.
     fn context_gate(&mut self, context: &Context) -> Gate {
         let gate = self.gate(false);
+        #[cfg(test)]
+        if crate::sabotage::is_planted(crate::sabotage::Sabotage::PinnedGateOpen) {
+            return gate;
+        }
         Gate { batch: gate.batch.max(context.gate), ..gate }
     }
 
@@ -602,6 +610,9 @@ impl Shard {
         if context.as_ref().is_some_and(|(_, context)| context.view.is_some() || context.info.reruns > 0) {
             let (id, context) = context.take().expect("it was just looked at");
             let outcome = self.slice(now, id, context, reply, segments, |shard, context, reply| {
+                if context.is_fresh {
+                    shard.note_watches(watches);
+                }
                 shard.exec_slice(context, items, reply, done, segments)
             });
             if let Outcome::Done(_) = outcome {
@@ -625,6 +636,7 @@ impl Shard {
         }
         let (mark, lookups) = (self.keyspace.mark(), self.keyspace.lookups());
         self.keyspace.begin_reads();
+        self.note_watches(watches);
         self.script_calls.begin();
         self.config.interrupt.begin();
         let mut state = ScriptState::default();
@@ -687,6 +699,13 @@ impl Shard {
             self.contexts.ended(id, &context.keys, false);
         }
         Outcome::Done(self.gate(self.keyspace.changed_since_mark(mark)))
+    }
+
+    /// A watched key that is changed while EXEC is set aside makes it run again, which then answers nil.
+    fn note_watches(&self, watches: &[WatchedKey]) {
+        for watch in watches {
+            self.keyspace.note_watched(watch.db, &watch.key);
+        }
     }
 
     fn exec_keys(&self, items: &[ExecItem]) -> Vec<KeyHash> {
@@ -827,6 +846,10 @@ impl Shard {
             ScriptEnd::Done => {}
             ScriptEnd::Raised => {
                 self.stats.script_undone += u64::from(self.keyspace.wrote_since(mark));
+                #[cfg(test)]
+                if crate::sabotage::is_planted(crate::sabotage::Sabotage::InnerNotUndone) {
+                    return ScriptRun::Done;
+                }
                 self.keyspace.undo_to(mark);
             }
             ScriptEnd::Abandoned if halt == Some(Halt::Locked) => return ScriptRun::Locked,
@@ -843,6 +866,9 @@ impl Shard {
 
     /// Whose turn it is next, and whether it takes a slice; the shell then gives that request again. Those that take none are for at once.
     pub fn next_turn(&mut self) -> Option<(ContextId, bool)> {
+        if self.scripts.may_keep() {
+            self.contexts.vm_freed();
+        }
         self.contexts.next()
     }
 
@@ -871,6 +897,12 @@ impl Shard {
     /// How many requests are set aside.
     pub fn contexts_len(&self) -> usize {
         self.contexts.len()
+    }
+
+    /// Whether any lock is held.
+    #[cfg(test)]
+    pub(crate) fn has_locks(&self) -> bool {
+        self.contexts.has_locks()
     }
 
     /// A context that will not be given again.

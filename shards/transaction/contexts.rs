@@ -286,6 +286,10 @@ impl Contexts {
         mut keys: impl Iterator<Item = KeyHash>,
         every: bool,
     ) -> bool {
+        #[cfg(test)]
+        if crate::sabotage::is_planted(crate::sabotage::Sabotage::LocksIgnored) {
+            return false;
+        }
         match &self.locks {
             None => false,
             Some((holder, _)) if Some(*holder) == who => false,
