@@ -183,7 +183,7 @@ unsafe fn error_reply(l: *mut lua_State) -> Then {
         if lua_gettop(l) != 1 || lua_type(l, 1) != LUA_TSTRING {
             push_error(l, b"ERR wrong number or type of arguments");
         } else {
-            let text = string_at(l, 1);
+            let text = c_string_at(l, 1);
             push_error(l, text.strip_prefix(b"-").unwrap_or(text));
         }
     }

@@ -98,12 +98,12 @@ unsafe fn write_table(l: *mut lua_State, reply: &mut dyn ReplySink, frames: &mut
     // SAFETY: as in `write_value`.
     unsafe {
         if field(l, slots::ERR) == LUA_TSTRING {
-            reply.error_bytes(string_at(l, -1));
+            reply.error_bytes(c_string_at(l, -1));
             return lua_pop(l, 2);
         }
         lua_pop(l, 1);
         if field(l, slots::OK) == LUA_TSTRING {
-            reply.simple_bytes(&one_line(string_at(l, -1)));
+            reply.simple_bytes(&one_line(c_string_at(l, -1)));
             return lua_pop(l, 2);
         }
         lua_pop(l, 1);

@@ -38,12 +38,12 @@ pub(super) unsafe fn message(thread: *mut lua_State, status: c_int) -> Option<Ve
                 lua_pushstring_(thread, c"err".as_ptr());
                 lua_rawget_(thread, -2);
                 if lua_isstring(thread, -1) != 0 {
-                    string_at(thread, -1).to_vec()
+                    c_string_at(thread, -1).to_vec()
                 } else {
                     b"ERR unknown error".to_vec()
                 }
             }
-            LUA_TSTRING | LUA_TNUMBER => [b"ERR ", string_at(thread, -1)].concat(),
+            LUA_TSTRING | LUA_TNUMBER => [b"ERR ", c_string_at(thread, -1)].concat(),
             LUA_TNIL => b"ERR nil".to_vec(),
             LUA_TBOOLEAN => format!("ERR {}", lua_toboolean(thread, -1) != 0).into_bytes(),
             kind => {

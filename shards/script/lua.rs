@@ -46,6 +46,16 @@ pub(super) unsafe fn string_at<'a>(l: *mut lua_State, index: c_int) -> &'a [u8] 
     }
 }
 
+/// The same up to its first zero byte, where Redis takes a text as one of C's.
+///
+/// # Safety
+/// As for [`string_at`].
+pub(super) unsafe fn c_string_at<'a>(l: *mut lua_State, index: c_int) -> &'a [u8] {
+    // SAFETY: passed on.
+    let text = unsafe { string_at(l, index) };
+    memchr::memchr(0, text).map_or(text, |end| &text[..end])
+}
+
 unsafe extern "C" {
     fn luaJIT_setmode(l: *mut lua_State, index: c_int, mode: c_int) -> c_int;
 }

@@ -508,7 +508,7 @@ fn read_only_runs_tell_the_host() {
 #[test]
 fn any_bytes_reach_the_client_as_they_are() {
     let mut engine = ScriptEngine::new(ScriptLimits::default(), Interrupt::default()).unwrap();
-    let bytes: &[u8] = b"A \xff\x00\xfe";
+    let bytes: &[u8] = b"A \xff\x01\xfe";
     let mut run = |source: &str| {
         let mut wire = Wire { protocol: Protocol::Resp3, ..Wire::default() };
         let script = Script::Source(source.as_bytes());
@@ -523,4 +523,18 @@ fn any_bytes_reach_the_client_as_they_are() {
     assert!(run("error(ARGV[1], 0)").starts_with(&line(b"-ERR ", b" script: ")));
     // Of an error's end only line breaks are cut off.
     assert_eq!(run("return redis.error_reply('A b \\r\\n')"), b"-A b \r\n");
+}
+
+/// Redis takes these texts as C's, which end at a zero. What was behind it once reached clients.
+#[test]
+fn errors_and_states_end_at_a_zero() {
+    check(&[
+        ("return redis.error_reply('X\\0y z')", "-ERR X\r\n"),
+        ("return redis.error_reply('X y\\0z').err", "$3\r\nX y\r\n"),
+        ("return {err='X y\\0z'}", "-X y\r\n"),
+        ("return {ok='a\\0b'}", "+a\r\n"),
+        ("return #redis.status_reply('a\\0b').ok", ":3\r\n"),
+        ("return {big_number='1\\0x'}", "$3\r\n1\0x\r\n"),
+        ("local ok, e = pcall(error, 'a\\0b') return #e", ":3\r\n"),
+    ]);
 }
