@@ -8,7 +8,7 @@ use crate::keyspace::{ColdRange, DatabaseIndex, KeyHash, Mark, Segments};
 use crate::limits::CONTEXTS_MAX;
 use crate::port::{Aside, ExecItem, Gate, Now, Outcome, Request, WatchedKey};
 use crate::reply::{Discarded, ReplySink};
-use crate::script::{Callable, NO_SCRIPT, RunId, Script, ScriptEnd};
+use crate::script::{Callable, DIGEST_BYTES, NO_SCRIPT, RunId, Script, ScriptEnd};
 use crate::transaction::{
     Context, Contexts, ExecEnd, ExecFrom, Halt, Host, ScriptState, StopReason, Waits, is_kept_out, run_exec,
 };
@@ -106,8 +106,12 @@ impl Shard {
             let FunctionCall { keys, arguments } = FunctionCall::read(list)?;
             return Ok(Called { body: Body::Function(function), keys, arguments });
         }
-        let Evaluation { script, keys, arguments } = Evaluation::read(list)?;
         let by_digest = command.name.starts_with("evalsha");
+        if by_digest && list[1].len() != DIGEST_BYTES {
+            // What can be no digest is refused before the number of keys is read, as in Redis.
+            return Err(Failure::text(NO_SCRIPT));
+        }
+        let Evaluation { script, keys, arguments } = Evaluation::read(list)?;
         let script = if by_digest { Script::Digest(script) } else { Script::Source(script) };
         Ok(Called { body: Body::Script(script), keys, arguments })
     }
