@@ -14,17 +14,21 @@ pub(super) fn keep_lines(source: &[u8]) -> Cow<'_, [u8]> {
     }
     let tokens: Vec<Token> = Tokens { source, at: 0 }.collect();
     let text = |index: usize| tokens.get(index).map_or(&b""[..], |token: &Token| &source[token.start..token.end]);
-    if (0..tokens.len()).any(|index| shadows(index, &text)) {
-        return Cow::Borrowed(source);
-    }
+    // In a library of many functions one may have a local `bit`; the others keep their lines.
+    let shadowed: Vec<&[u8]> = (0..tokens.len()).filter(|&index| shadows(index, &text)).map(text).collect();
+    let is_known = |index: usize| !shadowed.contains(&text(index));
     let mut aliases: Vec<&[u8]> = Vec::new();
     let mut marks: Vec<(usize, u8)> = Vec::new();
     for index in 0..tokens.len() {
-        if text(index) == b"local" && text(index + 2) == b"=" && is_raising(index + 3, &text) && text(index + 6) != b"("
+        if text(index) == b"local"
+            && text(index + 2) == b"="
+            && is_raising(index + 3, &text)
+            && is_known(index + 3)
+            && text(index + 6) != b"("
         {
             aliases.push(text(index + 1));
         }
-        if text(index) != b"return" {
+        if text(index) != b"return" || !is_known(index + 1) {
             continue;
         }
         let opening = if is_raising(index + 1, &text) {
@@ -238,6 +242,11 @@ mod tests {
                 "local f = function(redis) return redis.call('a') end",
                 "local f = function(redis) return redis.call('a') end",
             ),
+            (
+                "f = function() local bit = 1 return bit end g = function() return redis.call('a') end",
+                "f = function() local bit = 1 return bit end g = function() return (redis.call('a')) end",
+            ),
+            ("local bit = {} return bit.x()", "local bit = {} return bit.x()"),
             ("return redis.call(')\n", "return redis.call(')\n"),
             ("return redis.call(]", "return redis.call(]"),
             ("return redis.call('a') -- [[\n", "return (redis.call('a')) -- [[\n"),
