@@ -12,6 +12,7 @@ mod common;
 
 mod bits;
 mod connection;
+mod conversions;
 mod expiry;
 mod functions;
 mod generate;
@@ -19,6 +20,7 @@ mod keys;
 mod minimise;
 mod normalise;
 mod pair;
+mod recipes;
 mod scan;
 mod scripts;
 mod step;
@@ -47,7 +49,7 @@ struct Family {
     generate: fn(&mut Random, &mut Vec<Step>),
 }
 
-const FAMILIES: [Family; 9] = [
+const FAMILIES: [Family; 11] = [
     Family { name: "strings", edges: strings::EDGES, generate: strings::generate },
     Family { name: "bits", edges: bits::EDGES, generate: bits::generate },
     Family { name: "keys", edges: keys::EDGES, generate: keys::generate },
@@ -56,6 +58,8 @@ const FAMILIES: [Family; 9] = [
     Family { name: "connection", edges: connection::EDGES, generate: connection::generate },
     Family { name: "transactions", edges: transactions::EDGES, generate: transactions::generate },
     Family { name: "scripts", edges: scripts::EDGES, generate: scripts::generate },
+    Family { name: "conversions", edges: conversions::EDGES, generate: conversions::generate },
+    Family { name: "recipes", edges: recipes::EDGES, generate: recipes::generate },
     Family { name: "functions", edges: functions::EDGES, generate: functions::generate },
 ];
 
@@ -160,6 +164,8 @@ families! {
     edges_of_connection random_connection "connection";
     edges_of_transactions random_transactions "transactions";
     edges_of_scripts random_scripts "scripts";
+    edges_of_conversions random_conversions "conversions";
+    edges_of_recipes random_recipes "recipes";
     edges_of_functions random_functions "functions";
 }
 

@@ -1,6 +1,7 @@
 //! Replies that may differ between two right servers, and what must still hold for them.
 
 use super::common::Reply;
+use super::conversions::ANY_ORDER;
 use super::step::Step;
 
 /// How the replies to a request are compared.
@@ -39,6 +40,8 @@ pub fn comparison(arguments: &[Vec<u8>], wanted: &Reply) -> Comparison {
         // What is left is counted from each server's own now.
         "TTL" | "EXPIRETIME" => Comparison::By(close_in_seconds),
         "PTTL" | "PEXPIRETIME" => Comparison::By(close_in_milliseconds),
+        // So is the order of the pairs of a table.
+        "EVAL" if second.contains(&ANY_ORDER.to_ascii_uppercase()) => Comparison::By(same_in_any_order),
         // The clock, ids, addresses, measures of each server's own memory.
         "TIME" | "LASTSAVE" | "INFO" | "MEMORY" | "ROLE" => Comparison::By(same_shape),
         "CLIENT" if matches!(second, "ID" | "INFO" | "LIST") => Comparison::By(same_shape),
