@@ -541,14 +541,18 @@ impl Shard {
         segments: &dyn Segments,
     ) -> Outcome {
         let Some(term) = self.serving else {
+            if context.is_some() {
+                // The shell may have a part of the array: an error behind it would be taken for the next element.
+                self.forget_context(context);
+                return Outcome::Stopped(NOT_SERVING);
+            }
             reply.error(NOT_SERVING);
-            self.forget_context(context);
             return Outcome::NotServing;
         };
         let mut context = match context {
             None => None,
             Some(id) => match self.contexts.take(id) {
-                None => return refused(reply, FORGOTTEN),
+                None => return Outcome::Stopped(FORGOTTEN),
                 Some(mut context) => {
                     if std::mem::take(&mut context.has_restarted) {
                         self.contexts.put_back(id, context, Waits::Turn);

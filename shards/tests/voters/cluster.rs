@@ -13,7 +13,7 @@ use ringkeep_shards::log::{LogConfig, LogIdentity};
 use ringkeep_shards::lost::Fate;
 use ringkeep_shards::port::{ExecItem, Gate, Input, Now, Outcome, Outputs, Request, WatchedKey};
 use ringkeep_shards::reply::Protocol;
-use ringkeep_shards::script::ScriptLimits;
+use ringkeep_shards::script::{Interrupt, ScriptLimits};
 use ringkeep_shards::{MemberStart, OpenConfig, Shard, ShardConfig, open_member};
 use std::collections::BTreeMap;
 
@@ -49,6 +49,19 @@ pub enum Answer {
     Gone,
 }
 
+/// A request that is not at its end.
+struct Task {
+    ticket: Ticket,
+    asked: Asked,
+    reply: Text,
+    context: Option<ContextId>,
+}
+
+enum Asked {
+    Command(Vec<Vec<u8>>),
+    Exec(Vec<ExecItem>, Vec<WatchedKey>),
+}
+
 /// One member.
 pub struct Node {
     /// The shard; none while it is down.
@@ -65,6 +78,8 @@ pub struct Node {
     snapshots: u64,
     outputs: Outputs,
     waiting: Vec<(Ticket, Gate, String)>,
+    /// Requests that its shard has set aside.
+    asides: Vec<Task>,
     open: Gate,
     cold_entry: Option<ColdRange>,
     /// How often it was started.
@@ -78,6 +93,8 @@ pub struct Cluster {
     pub network: Network,
     /// What decides everything random.
     pub random: Entropy,
+    /// When slices end: never, until a test has instructions counted.
+    pub interrupt: Interrupt,
     answers: Vec<Answer>,
     clock_us: u64,
 }
@@ -89,6 +106,7 @@ impl Cluster {
             nodes: Vec::new(),
             network: Network::default(),
             random: Entropy::new(seed),
+            interrupt: Interrupt::default(),
             answers: Vec::new(),
             clock_us: 1,
         };
@@ -102,6 +120,7 @@ impl Cluster {
                 snapshots: 0,
                 outputs: Outputs::default(),
                 waiting: Vec::new(),
+                asides: Vec::new(),
                 open: Gate::OPEN,
                 cold_entry: None,
                 starts: 0,
@@ -133,6 +152,7 @@ impl Cluster {
     /// A member starts from what its disk holds.
     pub fn start(&mut self, node: u64) {
         let salt = self.node(node).starts;
+        let interrupt = self.interrupt.clone();
         let member = &mut self.nodes[node as usize - 1];
         let config = ShardConfig {
             shard: ShardId(0),
@@ -147,7 +167,7 @@ impl Cluster {
             entropy: node << 32 | salt,
             script: ScriptLimits::default(),
             script_time_limit_ms: 0,
-            interrupt: Default::default(),
+            interrupt,
         };
         let open = OpenConfig {
             identity: LogIdentity { shard: ShardId(0), salt: 7 },
@@ -178,7 +198,8 @@ impl Cluster {
         member.outputs = Outputs::default();
         member.open = Gate::OPEN;
         member.cold_entry = None;
-        for (ticket, ..) in member.waiting.drain(..) {
+        let asides = member.asides.drain(..).map(|task| task.ticket);
+        for ticket in member.waiting.drain(..).map(|(ticket, ..)| ticket).chain(asides) {
             answers[ticket.0] = Answer::Gone;
         }
     }
@@ -263,71 +284,105 @@ impl Cluster {
 
     /// Gives a command as arguments.
     pub fn give_words(&mut self, node: u64, words: &[Vec<u8>]) -> Ticket {
-        let list: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
-        let command = find(list[0]).unwrap_or_else(|| panic!("{} is no command", list[0].escape_ascii()));
-        let command = list.get(1).and_then(|name| find_subcommand(command, name)).unwrap_or(command);
-        let mut context = None;
-        loop {
-            let mut reply = Text::default();
-            let request = Request { command, db: 0, arguments: Arguments::new(&list), reply: &mut reply, context };
-            self.step(node, Input::Request(request));
-            if let Some(ticket) = self.outcome(node, reply, &mut context) {
-                return ticket;
-            }
-        }
+        self.run_to_its_end(node, Asked::Command(words.to_vec()))
     }
 
     /// Gives an EXEC of these commands to a member.
     pub fn exec(&mut self, node: u64, lines: &[&str], watches: &[WatchedKey]) -> Ticket {
-        let item = |line: &&str| {
-            let arguments = words(line);
-            ExecItem::Run {
-                command: find(&arguments[0]).expect("a command"),
-                db: 0,
-                protocol: Protocol::Resp2,
-                arguments,
-            }
-        };
-        let items: Vec<ExecItem> = lines.iter().map(item).collect();
-        let mut context = None;
-        loop {
-            let mut reply = Text::default();
-            self.step(node, Input::Exec { items: &items, watches, reply: &mut reply, done: &mut || {}, context });
-            if let Some(ticket) = self.outcome(node, reply, &mut context) {
-                return ticket;
-            }
-        }
+        self.run_to_its_end(node, exec_of(lines, watches))
     }
 
-    /// The ticket of what just ran; none if it must run again, with what was cold brought in.
-    fn outcome(&mut self, node: u64, reply: Text, context: &mut Option<ContextId>) -> Option<Ticket> {
-        let ticket = Ticket(self.answers.len());
+    /// Gives a command to a member. It may be set aside: [`Cluster::go_on`] gives it again.
+    pub fn begin(&mut self, node: u64, line: &str) -> Ticket {
+        self.run(node, Asked::Command(words(line)))
+    }
+
+    /// The same with an EXEC.
+    pub fn begin_exec(&mut self, node: u64, lines: &[&str], watches: &[WatchedKey]) -> Ticket {
+        self.run(node, exec_of(lines, watches))
+    }
+
+    /// Gives the request whose turn it is at a member its next slice; whether there was one.
+    pub fn go_on(&mut self, node: u64) -> bool {
         let member = &mut self.nodes[node as usize - 1];
-        match std::mem::take(&mut member.outputs.outcome) {
-            Outcome::Cold(range) => {
-                member.disk.bring_in(range);
-                return None;
+        let Some((id, _)) = member.shard.as_mut().and_then(Shard::next_turn) else { return false };
+        let place =
+            member.asides.iter().position(|task| task.context == Some(id)).expect("every context is a request's");
+        let task = member.asides.swap_remove(place);
+        self.slice(node, task);
+        true
+    }
+
+    /// How many requests a member has set aside.
+    pub fn asides(&self, node: u64) -> usize {
+        self.nodes[node as usize - 1].asides.len()
+    }
+
+    fn run_to_its_end(&mut self, node: u64, asked: Asked) -> Ticket {
+        let ticket = self.run(node, asked);
+        while self.nodes[node as usize - 1].asides.iter().any(|task| task.ticket == ticket) {
+            assert!(self.go_on(node), "it waits for somebody's turn");
+        }
+        ticket
+    }
+
+    fn run(&mut self, node: u64, asked: Asked) -> Ticket {
+        let ticket = Ticket(self.answers.len());
+        self.answers.push(Answer::Waits);
+        self.slice(node, Task { ticket, asked, reply: Text::default(), context: None });
+        ticket
+    }
+
+    /// Gives a request until it has its outcome, or is set aside for its turn. What is cold is brought in.
+    fn slice(&mut self, node: u64, mut task: Task) {
+        loop {
+            let context = task.context.take();
+            match &task.asked {
+                Asked::Command(words) => {
+                    let list: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();
+                    let command = find(list[0]).unwrap_or_else(|| panic!("{} is no command", list[0].escape_ascii()));
+                    let command = list.get(1).and_then(|name| find_subcommand(command, name)).unwrap_or(command);
+                    task.reply = Text::default();
+                    let (arguments, reply) = (Arguments::new(&list), &mut task.reply);
+                    self.step(node, Input::Request(Request { command, db: 0, arguments, reply, context }));
+                }
+                Asked::Exec(items, watches) => {
+                    let reply = &mut task.reply;
+                    self.step(node, Input::Exec { items, watches, reply, done: &mut || {}, context });
+                }
             }
-            Outcome::Done(gate) => {
-                self.answers.push(Answer::Waits);
-                member.waiting.push((ticket, gate, reply.finish()));
-                self.perform(node);
-            }
-            Outcome::NotServing => {
-                assert!(reply.finish().starts_with("-CLUSTERDOWN "), "the client must know that nothing was done");
-                self.answers.push(Answer::NotServing);
-            }
-            Outcome::Aside(aside) => {
-                if let Some(range) = aside.cold {
+            let member = &mut self.nodes[node as usize - 1];
+            match std::mem::take(&mut member.outputs.outcome) {
+                Outcome::Cold(range) => {
+                    member.disk.bring_in(range);
+                    task.reply = Text::default();
+                }
+                Outcome::Done(gate) => {
+                    member.waiting.push((task.ticket, gate, task.reply.finish()));
+                    return self.perform(node);
+                }
+                Outcome::NotServing => {
+                    let reply = task.reply.finish();
+                    assert!(reply.starts_with("-CLUSTERDOWN "), "the client must know that nothing was done: {reply}");
+                    self.answers[task.ticket.0] = Answer::NotServing;
+                    return;
+                }
+                Outcome::Aside(aside) => {
+                    task.context = Some(aside.context);
+                    if aside.restarts {
+                        task.reply = Text::default();
+                    }
+                    let Some(range) = aside.cold else { return member.asides.push(task) };
                     member.disk.bring_in(range);
                 }
-                *context = Some(aside.context);
-                return None;
+                Outcome::Stopped(text) => {
+                    assert!(text.starts_with("CLUSTERDOWN "), "nobody stops anything here: {text}");
+                    self.answers[task.ticket.0] = Answer::NotServing;
+                    return;
+                }
+                Outcome::None => panic!("a request has an outcome"),
             }
-            Outcome::Stopped(text) => panic!("nobody stops anything here: {text}"),
-            Outcome::None => panic!("a request has an outcome"),
         }
-        Some(ticket)
     }
 
     /// Watches keys at a member.
@@ -512,10 +567,19 @@ impl Cluster {
     }
 }
 
-/// The words of a command; `'...'` holds blanks together.
 /// Stands for the database of libraries among what a member holds.
 const LIBRARIES: u8 = u8::MAX;
 
+fn exec_of(lines: &[&str], watches: &[WatchedKey]) -> Asked {
+    let item = |line: &&str| {
+        let arguments = words(line);
+        let command = find(&arguments[0]).expect("a command");
+        ExecItem::Run { command, db: 0, protocol: Protocol::Resp2, arguments }
+    };
+    Asked::Exec(lines.iter().map(item).collect(), watches.to_vec())
+}
+
+/// The words of a command; `'...'` holds blanks together.
 fn words(line: &str) -> Vec<Vec<u8>> {
     let parts = line.split('\'').enumerate();
     parts

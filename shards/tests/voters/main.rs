@@ -19,6 +19,7 @@ mod large_values;
 mod refusals;
 mod restart;
 mod scripts;
+mod slices;
 mod snapshots;
 mod timestamps;
 mod watches;
