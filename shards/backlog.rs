@@ -81,9 +81,9 @@ pub(crate) fn apply_effects(
     segments: &dyn Segments,
 ) -> Result<(), ColdRange> {
     let (timestamp, mut effects) = Effects::of_body(body).expect("an entry's body begins with its timestamp");
-    keyspace.advance_timestamp(timestamp);
-    if *applied_bytes != 0 {
-        effects.go_on_at(*applied_bytes);
+    match *applied_bytes {
+        0 => keyspace.begin_entry(timestamp),
+        applied => effects.go_on_at(applied),
     }
     while let Some(effect) = effects.next() {
         let effect = effect.expect("an entry's body holds effects");

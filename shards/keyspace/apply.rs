@@ -100,6 +100,12 @@ impl Keyspace {
         applied
     }
 
+    /// The effects of an entry follow. A member that led has timestamps from batches that its term took along: what another leader wrote may be
+    /// older than these, and is after a pin all the same.
+    pub fn begin_entry(&mut self, timestamp: Timestamp) {
+        self.batch_timestamp = timestamp.max(Timestamp(self.batch_timestamp.0 + 1));
+    }
+
     /// The timestamps of batches stay above this one.
     pub fn advance_timestamp(&mut self, timestamp: Timestamp) {
         self.batch_timestamp = self.batch_timestamp.max(timestamp);

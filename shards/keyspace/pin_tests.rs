@@ -1,6 +1,7 @@
 //! What a pin reads while the tip goes on.
 
-use super::{Entry, Keyspace, NewValue, Value};
+use super::tests::NoSegments;
+use super::{Effect, Entry, Keyspace, NewValue, Value};
 
 fn closed(keyspace: &mut Keyspace) {
     let batch = keyspace.close_batch().expect("something was written").batch;
@@ -40,6 +41,29 @@ fn a_pin_reads_one_state_whatever_is_written_removed_or_flushed() {
     }
     assert_eq!(keyspace.len(0), 1);
     assert!(keyspace.memory_bytes() < before, "what only the pin needed is gone");
+}
+
+/// A member whose clock was ahead led, lost its term, and made a checkpoint while it followed: it held entries beyond its own, which were
+/// applied once more when the member started from it. Seed 1056 of the voters' chaos found it.
+#[test]
+fn an_entry_of_another_leader_is_after_a_pin_although_its_timestamp_is_not() {
+    let mut keyspace = Keyspace::new(1, 1 << 20);
+    keyspace.set_now(9000);
+    keyspace.put(0, b"lost", NewValue::Int(1), 0);
+    closed(&mut keyspace);
+    let pin = keyspace.pin();
+    for (ms, text) in [(1000_u64, &b"first"[..]), (2000, b"second")] {
+        keyspace.begin_entry(crate::ids::Timestamp(ms << 16));
+        keyspace.apply(Effect::Put { db: 0, key: b"k", value: text, expires_ms: 0 }, None, &NoSegments);
+        keyspace.applied();
+    }
+    assert!(keyspace.at(0, b"k", pin).is_none());
+    let second = keyspace.pin();
+    keyspace.begin_entry(crate::ids::Timestamp(3000 << 16));
+    keyspace.apply(Effect::Remove { db: 0, key: b"k" }, None, &NoSegments);
+    keyspace.applied();
+    assert!(keyspace.at(0, b"k", second).is_some());
+    assert!(second > pin);
 }
 
 /// What a walk at a pin meets, which must be every key once.
