@@ -28,6 +28,13 @@ pub struct Asides {
     pace: Pace,
 }
 
+impl Asides {
+    /// The jobs that are set aside, with their shards' places.
+    pub(super) fn jobs_mut(&mut self) -> impl Iterator<Item = (usize, &mut Job)> {
+        self.list.iter_mut().map(|(&(place, _), (_, job))| (place, job))
+    }
+}
+
 /// When a slice may begin.
 #[derive(Default)]
 struct Pace {
@@ -250,6 +257,28 @@ const SHUTTING_DOWN: &str = "ERR The server is shutting down; nothing of this wa
 #[cfg(test)]
 mod tests {
     use super::Pace;
+    use crate::observe::testing::{TestNode, client};
+    use crate::serve::job::{Job, Work};
+    use ringkeep_shards::ids::{Batch, ContextId, ShardId};
+    use ringkeep_shards::lost::{Fate, Lost};
+    use ringkeep_shards::port::Gate;
+
+    /// A run of commands from another core, of which a later one waits for a lock: the write before it was acknowledged although it was lost.
+    #[test]
+    fn a_job_that_is_set_aside_learns_that_what_it_did_before_is_lost() {
+        let mut node = TestNode::new(1);
+        let engine = &mut node.engines[0];
+        for batch in [2, 3] {
+            let mut job = Job::new(ShardId(0), &client().session, Work::Calls(Vec::new()));
+            job.gate = Gate { batch: Batch(batch), fence: 0 };
+            let ticket = engine.nobody();
+            engine.asides.list.insert((0, ContextId(batch)), (ticket, job));
+        }
+        let last = Gate { batch: Batch(3), fence: 1 };
+        engine.take_back(0, Lost { kept: Gate { batch: Batch(2), fence: 0 }, proposed: Batch(3), last });
+        let lost: Vec<Option<Fate>> = engine.asides.list.values().map(|(_, job)| job.lost).collect();
+        assert_eq!(lost, [None, Some(Fate::Unknown)]);
+    }
 
     #[test]
     fn others_are_served_as_long_as_a_slice_took_while_they_ask() {

@@ -14,7 +14,7 @@ use ringkeep_shards::lost::{Fate, Lost};
 
 impl Engine {
     /// A shard of this core has lost something. Connections learn of it from the reactor, by [`Engine::lost`].
-    pub(super) fn take_back(&mut self, place: usize, lost: Lost) {
+    pub(crate) fn take_back(&mut self, place: usize, lost: Lost) {
         let shard = self.shards[place].id;
         self.lost.push((shard, lost));
         for (_, list) in self.shards[place].take_lost(&lost) {
@@ -38,8 +38,10 @@ impl Engine {
                 *gate = None;
             }
         }
-        for (_, (_, parked, job)) in &mut self.cold {
-            if *parked == place && job.lost.is_none() && lost.fate(job.gate) != Fate::Stands {
+        // What a job has of its replies while it waits: for a value, or for its turn.
+        let parked = self.cold.iter_mut().map(|(_, (_, parked, job))| (*parked, job));
+        for (_, job) in parked.chain(self.asides.jobs_mut()).filter(|(parked, _)| *parked == place) {
+            if job.lost.is_none() && lost.fate(job.gate) != Fate::Stands {
                 job.lost = Some(Fate::Unknown);
             }
         }
