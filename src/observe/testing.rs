@@ -20,13 +20,16 @@ use crate::serve::node::{CoreCounters, NodeState};
 use ringkeep_shards::command::{Door, Session};
 use ringkeep_shards::ids::{ClientId, CoreId, ShardId};
 use ringkeep_shards::log::{LogConfig, LogIdentity};
+use ringkeep_shards::lost::Lost;
 use ringkeep_shards::port::Input;
-use ringkeep_shards::script::ScriptLimits;
+use ringkeep_shards::script::{Interrupt, ScriptLimits};
 use ringkeep_shards::{OpenConfig, ShardConfig, open_lone};
 
 /// One shard and one client per core.
 pub(crate) struct TestNode {
     pub(crate) engines: Vec<Engine>,
+    /// When slices end: never, until a test has instructions counted.
+    pub(crate) interrupt: Interrupt,
     clients: Vec<(ClientState, Vec<u8>)>,
     _scratch: Scratch,
 }
@@ -42,6 +45,7 @@ impl TestNode {
         let scratch = Scratch::new("observe");
         let bell = Doorbell::new().unwrap();
         let stop = StopRequest::new(&[bell]);
+        let interrupt = Interrupt::default();
         let engines = (0..cores).map(|core| {
             let node = NodeState {
                 slice_length: Default::default(),
@@ -53,14 +57,14 @@ impl TestNode {
                 counters: CoreCounters::default(),
                 observed: Observed::new(std::time::Instant::now()),
             };
-            let shard = open(ShardId(core), cores, &scratch);
+            let shard = open(ShardId(core), cores, &scratch, interrupt.clone());
             let mut engine = Engine::new(CoreId(core), (0..cores).map(CoreId).collect(), vec![shard], node);
             engine.touch(0);
             engine
         });
         let engines: Vec<Engine> = engines.collect();
         let clients = (0..cores).map(|_| (client(), Vec::new())).collect();
-        let mut node = TestNode { engines, clients, _scratch: scratch };
+        let mut node = TestNode { engines, interrupt, clients, _scratch: scratch };
         node.finish();
         node
     }
@@ -80,6 +84,40 @@ impl TestNode {
     pub(crate) fn begin(&mut self, core: usize, words: &str) {
         let list: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
         self.begin_list(core, &list);
+    }
+
+    /// Begins a command by a client of a core that waits for no reply.
+    pub(crate) fn begin_by_another(&mut self, core: usize, words: &str) {
+        let list: Vec<&[u8]> = words.split(' ').map(str::as_bytes).collect();
+        let (mut state, mut out) = (client(), Vec::new());
+        assert!(self.engines[core].execute(SocketId::for_test(99), &mut state, &list, &[], &mut out, 0));
+    }
+
+    /// Carries what cores have sent each other, and nothing else.
+    pub(crate) fn carry_messages(&mut self) {
+        for core in 0..self.engines.len() {
+            for (to, message) in std::mem::take(&mut self.engines[core].outbox) {
+                self.engines[usize::from(to.0)].received(message);
+            }
+        }
+    }
+
+    /// Gives slices until nothing wants one.
+    pub(crate) fn give_slices(&mut self) {
+        for engine in &mut self.engines {
+            while engine.wants_slice() {
+                engine.give_slice();
+            }
+        }
+    }
+
+    /// A core's shard has lost something; all that wait for it learn of it.
+    pub(crate) fn lose(&mut self, core: usize, lost: Lost) {
+        self.engines[core].take_back(0, lost);
+        let shard = self.engines[core].shards[0].id;
+        for (state, out) in &mut self.clients {
+            state.take_back(shard, &lost, out, 0);
+        }
     }
 
     pub(crate) fn begin_list(&mut self, core: usize, list: &[&[u8]]) {
@@ -103,6 +141,10 @@ impl TestNode {
     fn turn(&mut self, core: usize) -> bool {
         let mut moved = false;
         let engine = &mut self.engines[core];
+        while engine.wants_slice() {
+            engine.give_slice();
+            moved = true;
+        }
         engine.keep_libraries();
         engine.end_of_turn();
         for (place, chore) in std::mem::take(&mut engine.background) {
@@ -148,7 +190,7 @@ pub(crate) fn client() -> ClientState {
     ClientState::new(Session::new(ClientId(1), Door::Server, true), 0, None)
 }
 
-fn open(shard: ShardId, shards: u16, scratch: &Scratch) -> LocalShard {
+fn open(shard: ShardId, shards: u16, scratch: &Scratch, interrupt: Interrupt) -> LocalShard {
     let directory = scratch.path().join(shard.0.to_string());
     let files = SegmentFiles::open(&directory, Disk::probe(scratch.path()).unwrap()).unwrap();
     let files = ShardFiles::open(files).unwrap();
@@ -164,7 +206,7 @@ fn open(shard: ShardId, shards: u16, scratch: &Scratch) -> LocalShard {
         entropy: 1,
         script: ScriptLimits::default(),
         script_time_limit_ms: 0,
-        interrupt: Default::default(),
+        interrupt,
     };
     let open = OpenConfig {
         identity: LogIdentity { shard, salt: 0 },

@@ -177,6 +177,62 @@ mod tests {
         assert_eq!(node.finish()[0], format!("-{UNKNOWN}\r\n"));
     }
 
+    /// Ways to run code that reads `key` and takes no slice, or some.
+    fn ways(node: &mut TestNode, key: &str) -> Vec<Vec<String>> {
+        let mut ways = Vec::new();
+        let loads = [("short", ""), ("long", "for i = 1, 2000 do end ")];
+        let functions = loads.map(|(name, work)| {
+            format!(
+                "redis.register_function{{function_name='{name}', flags={{'no-writes'}}, callback=function(KEYS) \
+                 local v = redis.call('get', KEYS[1]) {work}return v end}}\n"
+            )
+        });
+        let library = format!("#!lua name=lib\n{}", functions.concat());
+        assert_eq!(node.run_list(&[b"function", b"load", b"replace", library.as_bytes()]), "$3\r\nlib\r\n");
+        for (name, work) in loads {
+            let script = format!("local v = redis.call('get', KEYS[1]) {work}return v");
+            let digest = node.run_list(&[b"script", b"load", script.as_bytes()])[5..45].to_owned();
+            for (command, what) in [
+                ("eval", script.as_str()),
+                ("eval_ro", &script),
+                ("evalsha", &digest),
+                ("evalsha_ro", &digest),
+                ("fcall", name),
+                ("fcall_ro", name),
+            ] {
+                ways.push([command, what, "1", key].map(str::to_owned).to_vec());
+            }
+        }
+        ways
+    }
+
+    /// The client of every way to run code reads an error when its shard cannot stand by what was read: here and from another core.
+    #[test]
+    fn code_that_read_what_is_lost_is_answered_with_an_error_on_all_six_ways() {
+        let mut node = TestNode::new(2);
+        node.interrupt.count(500);
+        for shard in 0..2_u16 {
+            let key = (0..).map(|n| format!("k{n}")).find(|key| shard_of(key.as_bytes(), 2) == ShardId(shard)).unwrap();
+            let place = usize::from(shard);
+            node.run(&format!("set {key} old"));
+            for way in ways(&mut node, &key) {
+                let list: Vec<&[u8]> = way.iter().map(String::as_bytes).collect();
+                assert_eq!(node.run_list(&list), "$3\r\nold\r\n");
+                // It reads what its shard has not committed yet.
+                node.begin_by_another(place, &format!("set {key} new"));
+                node.begin_list(0, &list);
+                node.carry_messages();
+                node.give_slices();
+                let lost = Lost { proposed: node.engines[place].shards[0].open.batch, ..all_since(&node, place) };
+                node.lose(place, lost);
+                // Of an answer to another core it is not known whether it is all of a request.
+                let error = [REFUSED, UNKNOWN][place];
+                assert_eq!(node.finish()[0], format!("-{error}\r\n"), "{way:?}");
+                node.run(&format!("set {key} old"));
+            }
+        }
+    }
+
     #[test]
     fn an_answer_that_has_not_reached_its_connection_is_replaced() {
         let mut node = TestNode::new(1);
