@@ -29,7 +29,8 @@ impl Shard {
             return outcome;
         }
         let Request { command, db, arguments, reply, .. } = request;
-        if let Some(text) = self.refusal(command, arguments.list()) {
+        let handed_over = self.hands_over(command).then_some(HANDS_OVER);
+        if let Some(text) = handed_over.or_else(|| self.refusal(command, arguments.list())) {
             reply.error(text);
             return Outcome::Done(Gate::OPEN);
         }
@@ -81,12 +82,10 @@ impl Shard {
         Some(Outcome::Aside(Aside { context, cold: None, restarts: true }))
     }
 
-    /// Why a command may not run now; nothing of it happens then.
+    /// Why a command may not run now; nothing of it happens then. That leadership is being handed over is for whoever begins to look at:
+    /// what has begun is refused whole by the group.
     #[inline]
     pub(crate) fn refusal(&self, command: &Command, arguments: &[&[u8]]) -> Option<&'static str> {
-        if self.hands_over(command) {
-            return Some(HANDS_OVER);
-        }
         let refusal = self.shortage().refusal(command, false);
         refusal.or_else(|| overfills(self.keyspace.body_bytes(), command, arguments))
     }

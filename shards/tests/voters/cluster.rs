@@ -284,12 +284,12 @@ impl Cluster {
 
     /// Gives a command as arguments.
     pub fn give_words(&mut self, node: u64, words: &[Vec<u8>]) -> Ticket {
-        self.to_its_end(node, Asked::Command(words.to_vec()))
+        self.run_to_its_end(node, Asked::Command(words.to_vec()))
     }
 
     /// Gives an EXEC of these commands to a member.
     pub fn exec(&mut self, node: u64, lines: &[&str], watches: &[WatchedKey]) -> Ticket {
-        self.to_its_end(node, exec_of(lines, watches))
+        self.run_to_its_end(node, exec_of(lines, watches))
     }
 
     /// Gives a command to a member. It may be set aside: [`Cluster::go_on`] gives it again.
@@ -318,7 +318,7 @@ impl Cluster {
         self.nodes[node as usize - 1].asides.len()
     }
 
-    fn to_its_end(&mut self, node: u64, asked: Asked) -> Ticket {
+    fn run_to_its_end(&mut self, node: u64, asked: Asked) -> Ticket {
         let ticket = self.run(node, asked);
         while self.nodes[node as usize - 1].asides.iter().any(|task| task.ticket == ticket) {
             assert!(self.go_on(node), "it waits for somebody's turn");

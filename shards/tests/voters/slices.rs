@@ -303,3 +303,41 @@ fn what_ended_upon_a_batch_that_is_refused_is_refused_too() {
     }
     cluster.expect_equal();
 }
+
+/// Seed 11671 of the chaos found it: writes of later slices were refused one by one, and the first ones stayed.
+#[test]
+fn an_exec_is_there_whole_although_leadership_was_about_to_be_handed_over_in_its_midst() {
+    let mut cluster = sliced(11);
+    cluster.expect(1, "MSET a 1 b 1", "OK");
+    let long = format!("EVAL '{LONG} return 1' 0");
+    let exec = cluster.begin_exec(1, &["APPEND a y", &long, "APPEND b y", &long], &[]);
+    cluster.network.isolate(3, NODES);
+    hand_over(&mut cluster, 1, 3);
+    // The second write has been given its slice.
+    let slices = (0..).take_while(|_| cluster.asides(1) == 1 && cluster.go_on(1)).take(6).count();
+    assert_eq!((slices, cluster.asides(1)), (6, 1));
+    for _ in 0..12 {
+        cluster.tick();
+    }
+    run_on(&mut cluster, 1);
+    cluster.end(1);
+    cluster.settle();
+    assert_eq!(cluster.answer(exec), &Answer::Reply("[:2, :1, :2, :1]".into()));
+    assert_eq!(cluster.held(1, "a").as_deref(), Some("1y"));
+    assert_eq!(cluster.held(1, "b").as_deref(), Some("1y"));
+}
+
+#[test]
+fn an_exec_that_ends_while_leadership_is_handed_over_is_refused_whole() {
+    let mut cluster = sliced(12);
+    cluster.expect(1, "MSET a 1 b 1", "OK");
+    let exec = cluster.begin_exec(1, &["APPEND a y", &format!("EVAL '{LONG} return 1' 0"), "APPEND b y"], &[]);
+    cluster.network.isolate(3, NODES);
+    hand_over(&mut cluster, 1, 3);
+    run_on(&mut cluster, 1);
+    cluster.end(1);
+    assert_eq!(cluster.answer(exec), &Answer::Refused);
+    for key in ["a", "b"] {
+        assert_eq!(cluster.held(1, key).as_deref(), Some("1"));
+    }
+}
