@@ -1,10 +1,10 @@
 //! The end of a slice: how it is noticed, and how it reaches the script that runs.
 //!
 //! A slice is a stretch of one run, or of one EXEC, in which nobody else is served. Each core has one [`Interrupt`]; its shards' runs
-//! number their slices there. A timer of the shell calls [`Interrupt::tick`] twice per slice length, from a signal handler on the core's
-//! own thread. A tick that finds the number that both ticks before it found has seen one slice for its whole length: it raises the
-//! flag, which native code looks at, and arms a hook, which stops Lua code at its next instruction, compiled loops too. So a slice lasts
-//! up to half more than its length, and a short script never pays for a timer of its own.
+//! number their slices there. A timer of the shell calls [`Interrupt::tick`] four times per slice length, from a signal handler on the core's
+//! own thread. A tick that finds the number that the three ticks before it found has seen one slice for nearly its whole length: it raises
+//! the flag, which native code looks at, and arms a hook, which stops Lua code at its next instruction, compiled loops too. So a slice
+//! lasts between three quarters of its length and all of it, and a short script never pays for a timer of its own.
 //!
 //! Tests and simulations count instead: every so many instructions of Lua, or steps of native work, a slice is over.
 
@@ -23,10 +23,10 @@ pub trait SliceTimer: Send + Sync {
     fn stop(&self);
 }
 
-/// Periods of the timer in the length of a slice. A slice lasts between so many and one more.
-pub const TICKS_PER_SLICE: u32 = 2;
+/// Periods of the timer in the length of a slice. A slice lasts between one less and so many.
+pub const TICKS_PER_SLICE: u32 = 4;
 /// Ticks without a slice after which the timer is stopped.
-const IDLE_TICKS_MAX: u32 = 100;
+const IDLE_TICKS_MAX: u32 = 200;
 /// Instructions that a command of EXEC counts for where instructions are counted.
 const COMMAND_INSTRUCTIONS: u32 = 10;
 /// Steps of native work that count for one instruction.
@@ -189,7 +189,7 @@ impl Interrupt {
             return;
         }
         block.idle_ticks.store(0, Ordering::Relaxed);
-        if times_seen <= TICKS_PER_SLICE {
+        if times_seen < TICKS_PER_SLICE {
             return;
         }
         block.over.store(true, Ordering::Relaxed);
