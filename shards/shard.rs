@@ -14,13 +14,15 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 mod catch_up;
+mod contexts;
+mod exec;
 mod functions;
 mod requests;
 mod scripts;
 mod snapshots;
 mod tick;
 
-pub(crate) use scripts::ScriptRun;
+pub(crate) use exec::ScriptRun;
 use snapshots::Snapshots;
 
 /// What a shard is told once, when it is made; [`Shard::configure`] changes the rest.
