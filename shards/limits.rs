@@ -26,6 +26,13 @@ pub const SCRIPT_ARGUMENTS_MAX: usize = 1 << 24;
 /// The longest table that is made ahead of the elements of a reply; LuaJIT's own bound is above.
 pub const SCRIPT_REPLY_ELEMENTS_MAX: usize = 1 << 26;
 
+/// Elements of what a script returns. A table without shared parts that has more does not fit into a VM; one whose parts are shared can
+/// stand for more than there is time or room for.
+pub const SCRIPT_RESULT_ELEMENTS_MAX: usize = 1 << 23;
+
+/// Bytes of what a script returns.
+pub const SCRIPT_RESULT_BYTES_MAX: usize = 512 << 20;
+
 /// Lines that one run may log; more are dropped.
 pub const SCRIPT_LOG_LINES_MAX: usize = 100;
 

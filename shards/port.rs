@@ -169,7 +169,8 @@ pub enum Outcome {
     Cold(ColdRange),
     /// It is set aside: to be given again with this context when [`crate::Shard::next_turn`] names it, or the range is there.
     Aside(Aside),
-    /// It was stopped while it was set aside, or the shard serves no more: what was written of the reply is void, this error is the reply. It is of EXEC.
+    /// It was stopped as a whole, its reply was too long, or the shard serves no more: nothing of it is applied, what was written of the reply is void, this error is
+    /// the reply.
     Stopped(&'static str),
     /// The shard does not serve (yet, or any more); an error is written, and nothing happened.
     NotServing,

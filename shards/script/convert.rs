@@ -2,6 +2,7 @@
 
 use super::lua::*;
 use super::slots;
+use crate::limits::{SCRIPT_RESULT_BYTES_MAX, SCRIPT_RESULT_ELEMENTS_MAX};
 use crate::reply::{Protocol, ReplySink};
 use std::os::raw::c_int;
 
@@ -22,16 +23,21 @@ enum Frame {
     Set,
 }
 
-/// Writes the value on top of the main thread's stack, and pops it.
+/// Writes the value on top of the main thread's stack, and pops it. Whether it was written as a whole: one that is too long is not, and what was
+/// written of it is void.
 ///
 /// Nested tables take a slot each, not a Rust frame: at the stack's bound they become Redis's error, as there.
 ///
 /// # Safety
 /// `l` is the main thread with its constants in place (see [`slots`]), outside of a protected call and with the limit lifted.
-pub(super) unsafe fn write_value(l: *mut lua_State, script_protocol: Protocol, reply: &mut dyn ReplySink) {
+pub(super) unsafe fn write_value(l: *mut lua_State, script_protocol: Protocol, reply: &mut dyn ReplySink) -> bool {
     let mut frames: Vec<Frame> = Vec::new();
+    let mut room = Room { elements: SCRIPT_RESULT_ELEMENTS_MAX, bytes: SCRIPT_RESULT_BYTES_MAX };
     // SAFETY: see above; each step checks that its slots are there.
     unsafe {
+        if !room.has_place_for_top(l) {
+            return false;
+        }
         write_one(l, script_protocol, reply, &mut frames);
         while let Some(frame) = frames.last_mut() {
             match frame {
@@ -64,8 +70,33 @@ pub(super) unsafe fn write_value(l: *mut lua_State, script_protocol: Protocol, r
                     lua_pushvalue(l, -1);
                 }
             }
+            if !room.has_place_for_top(l) {
+                return false;
+            }
             write_one(l, script_protocol, reply, &mut frames);
         }
+    }
+    true
+}
+
+/// What may still be written.
+struct Room {
+    elements: usize,
+    bytes: usize,
+}
+
+impl Room {
+    /// Whether there is place for the value on top; it is taken then.
+    #[inline]
+    unsafe fn has_place_for_top(&mut self, l: *mut lua_State) -> bool {
+        // SAFETY: as in `write_value`.
+        let bytes = unsafe { if lua_type(l, -1) == LUA_TSTRING { string_at(l, -1).len() } else { 0 } };
+        if self.elements == 0 || bytes > self.bytes {
+            return false;
+        }
+        self.elements -= 1;
+        self.bytes -= bytes;
+        true
     }
 }
 

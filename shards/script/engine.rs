@@ -61,6 +61,8 @@ pub enum ScriptEnd {
     /// The script did not compile, was not allowed to begin or raised an error that it did not catch: the error is in the reply, what
     /// it wrote is to be undone.
     Raised,
+    /// Its result is longer than a reply may be: what it wrote is to be undone, what is in the reply is void; [`TOO_LONG`] is the error.
+    TooLong,
     /// No script has that digest. Nothing is in the reply; [`NO_SCRIPT`] is the error.
     NoScript,
     /// The host abandoned the run. Nothing is in the reply.
@@ -78,6 +80,10 @@ pub struct RunId(VmId);
 
 /// The error of EVALSHA with an unknown digest.
 pub const NO_SCRIPT: &str = "NOSCRIPT No matching script. Please use EVAL.";
+
+/// The error of a script whose result is too long.
+pub const TOO_LONG: &str =
+    "ERR The script's result is longer than 512 MiB or has more than 8388608 elements; nothing of it was applied";
 
 struct Entry {
     source: Box<[u8]>,
@@ -310,6 +316,7 @@ impl ScriptEngine {
         match end {
             RunEnd::Done => ScriptEnd::Done,
             RunEnd::Abandoned => ScriptEnd::Abandoned,
+            RunEnd::TooLong => ScriptEnd::TooLong,
             RunEnd::Raised | RunEnd::Stopped => {
                 self.pool.settle(vm);
                 ScriptEnd::Raised
@@ -349,6 +356,7 @@ impl ScriptEngine {
             RunEnd::Done => ScriptEnd::Done,
             RunEnd::Raised | RunEnd::Stopped => ScriptEnd::Raised,
             RunEnd::Abandoned => ScriptEnd::Abandoned,
+            RunEnd::TooLong => ScriptEnd::TooLong,
         };
         self.pool.give_back(run.0);
         end

@@ -42,7 +42,7 @@ mod tail_calls;
 mod vm;
 mod work;
 
-pub use engine::{NO_SCRIPT, RunId, Script, ScriptEnd, ScriptEngine, ScriptError, ScriptLimits};
+pub use engine::{NO_SCRIPT, RunId, Script, ScriptEnd, ScriptEngine, ScriptError, ScriptLimits, TOO_LONG};
 pub use functions::{Callable, Function, Library, NewLibraries};
 pub use host::{CallEnd, LogLevel, ScriptHost};
 pub use interrupt::{Interrupt, SliceTimer, TICKS_PER_SLICE};

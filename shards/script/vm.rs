@@ -84,6 +84,8 @@ pub(super) enum CompileError {
 pub(super) enum RunEnd {
     /// The result is in the reply.
     Done,
+    /// Its result is longer than a reply may be; what is in the reply is void.
+    TooLong,
     /// The error is in the reply.
     Raised,
     /// It was stopped, by [`Vm::stop`] or its own bounds; the error is in the reply.
@@ -345,7 +347,10 @@ impl Vm {
             unsafe {
                 lua_settop(thread, 1);
                 lua_xmove(thread, main, 1);
-                write_value(main, room.protocol.get(), reply);
+                if !write_value(main, room.protocol.get(), reply) {
+                    lua_settop(main, slots::COUNT);
+                    return RunEnd::TooLong;
+                }
             }
             room.memory.rest(main);
             return RunEnd::Done;

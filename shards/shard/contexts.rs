@@ -6,6 +6,7 @@ use crate::keyspace::{ColdRange, KeyHash, Segments};
 use crate::limits::CONTEXTS_MAX;
 use crate::port::{Aside, Gate, Now, Outcome};
 use crate::reply::{Discarded, ReplySink};
+use crate::script::TOO_LONG;
 use crate::transaction::{Context, Contexts, Halt, StopReason, Waits};
 
 /// What a slice of a context came to.
@@ -14,6 +15,8 @@ pub(super) enum Sliced {
     Done,
     /// Its body raised an error, or was stopped; the reply is written.
     Raised,
+    /// The reply is longer than it may be, and void.
+    TooLong,
     /// It goes on later.
     Aside(Waits, Option<ColdRange>),
     /// It cannot go on from here and runs again, once this is there.
@@ -119,6 +122,11 @@ impl Shard {
             Sliced::Again(waits, cold) => {
                 context.view = Some(view);
                 self.again(id, context, waits, cold)
+            }
+            Sliced::TooLong => {
+                self.keyspace.end_view(view);
+                self.ended(id, &context);
+                Outcome::Stopped(TOO_LONG)
             }
             Sliced::Raised => {
                 self.stats.script_undone += u64::from(!view.is_clean());

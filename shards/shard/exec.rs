@@ -9,7 +9,7 @@ use crate::ids::ContextId;
 use crate::keyspace::{DatabaseIndex, KeyHash, Mark, Segments};
 use crate::port::{Aside, ExecItem, Gate, Now, Outcome, WatchedKey};
 use crate::reply::{Discarded, ReplySink};
-use crate::script::{NO_SCRIPT, RunId, ScriptEnd};
+use crate::script::{NO_SCRIPT, RunId, ScriptEnd, TOO_LONG};
 use crate::transaction::{Context, ExecEnd, ExecFrom, Halt, ScriptState, StopReason, Waits, is_kept_out, run_exec};
 
 /// How a script in EXEC went on.
@@ -22,6 +22,8 @@ pub(crate) enum ScriptRun {
     Crowded,
     /// It has met a locked key.
     Locked,
+    /// Its result is longer than a reply may be.
+    TooLong,
 }
 
 impl Shard {
@@ -102,7 +104,7 @@ impl Shard {
                 }
                 shard.exec_slice(context, items, reply, done, segments)
             });
-            if let Outcome::Done(_) = outcome {
+            if let Outcome::Done(_) | Outcome::Stopped(_) = outcome {
                 self.unwatch(watches);
             }
             return outcome;
@@ -142,6 +144,15 @@ impl Shard {
                     return self.put_aside(context, keys, Waits::Cold, Some(range), reply);
                 }
                 return Outcome::Cold(range);
+            }
+            ExecEnd::TooLong => {
+                self.keyspace.undo_to(mark);
+                self.keyspace.take_gate();
+                self.unwatch(watches);
+                if let Some((id, context)) = context {
+                    self.contexts.ended(id, &context.keys, false);
+                }
+                return Outcome::Stopped(TOO_LONG);
             }
             ExecEnd::Crowded | ExecEnd::Locked => {
                 self.keyspace.set_lookups(lookups);
@@ -227,6 +238,7 @@ impl Shard {
             ExecEnd::Done => Sliced::Done,
             ExecEnd::Cold(range) => Sliced::Again(Waits::Cold, Some(range)),
             ExecEnd::Crowded => Sliced::Again(Waits::Vm, None),
+            ExecEnd::TooLong => Sliced::TooLong,
             ExecEnd::Locked => panic!("a context's calls meet no locks"),
             ExecEnd::Aside { next, run, undo_bytes, halt } => {
                 (context.next, context.run) = (next, run);
@@ -326,6 +338,7 @@ impl Shard {
         match end {
             ScriptEnd::Aside(run) => return ScriptRun::Aside { run, mark: Some(mark), halt },
             ScriptEnd::Crowded => return ScriptRun::Crowded,
+            ScriptEnd::TooLong => return ScriptRun::TooLong,
             ScriptEnd::NoScript => {
                 reply.error(NO_SCRIPT);
                 return ScriptRun::Done;

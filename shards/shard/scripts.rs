@@ -9,7 +9,7 @@ use crate::keyspace::{DatabaseIndex, KeyHash, Segments};
 use crate::limits::CONTEXTS_MAX;
 use crate::port::{Aside, Gate, Now, Outcome, Request};
 use crate::reply::ReplySink;
-use crate::script::{Callable, DIGEST_BYTES, NO_SCRIPT, RunId, Script, ScriptEnd};
+use crate::script::{Callable, DIGEST_BYTES, NO_SCRIPT, RunId, Script, ScriptEnd, TOO_LONG};
 use crate::transaction::{Context, Halt, Host, ScriptState, StopReason, Waits};
 
 /// Where a run of a script begins.
@@ -167,6 +167,15 @@ impl Shard {
                 reply.error(CROSS_SHARD);
                 self.script_ended();
             }
+            ScriptEnd::TooLong => {
+                self.keyspace.undo_to(mark);
+                self.keyspace.take_gate();
+                self.script_ended();
+                if let Some((id, context)) = context {
+                    self.contexts.ended(id, &context.keys, false);
+                }
+                return Outcome::Stopped(TOO_LONG);
+            }
             ScriptEnd::Abandoned | ScriptEnd::Crowded => {
                 self.keyspace.set_lookups(lookups);
                 self.keyspace.undo_to(mark);
@@ -296,6 +305,7 @@ impl Shard {
         match end {
             ScriptEnd::Done => Sliced::Done,
             ScriptEnd::Raised => Sliced::Raised,
+            ScriptEnd::TooLong => Sliced::TooLong,
             ScriptEnd::NoScript => {
                 reply.error(NO_SCRIPT);
                 Sliced::Raised

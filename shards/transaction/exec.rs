@@ -29,6 +29,8 @@ pub(crate) enum ExecEnd {
     Crowded,
     /// A script in it has met a locked key.
     Locked,
+    /// A script's result is longer than a reply may be.
+    TooLong,
 }
 
 /// Where an EXEC goes on.
@@ -73,6 +75,7 @@ pub(crate) fn run_exec(
                         }
                         ScriptRun::Crowded => return ExecEnd::Crowded,
                         ScriptRun::Locked => return ExecEnd::Locked,
+                        ScriptRun::TooLong => return ExecEnd::TooLong,
                     }
                 } else if let Some(text) = shard.refusal(command, &list) {
                     reply.error(text);

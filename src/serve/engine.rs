@@ -281,7 +281,11 @@ impl Engine {
                 self.mark_waiting_replies(state);
                 self.keep_aside(ticket, place, job, aside);
             }
-            Outcome::Stopped(_) => panic!("only EXEC is stopped as a whole"),
+            Outcome::Stopped(text) => {
+                out.truncate(before);
+                WireReply::new(out, state.session.protocol).error(text);
+                self.replied(state, out, start, before, None);
+            }
             Outcome::NotServing | Outcome::None => self.replied(state, out, start, before, None),
         }
     }

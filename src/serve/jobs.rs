@@ -123,7 +123,10 @@ impl Engine {
                             ran.each_ns = laps.end();
                             return Err(Pending::Aside(aside));
                         }
-                        Outcome::Stopped(_) => panic!("only EXEC is stopped as a whole"),
+                        Outcome::Stopped(text) => {
+                            replies.truncate(before);
+                            WireReply::new(replies, *protocol).error(text);
+                        }
                         Outcome::Done(opens) => *gate = gate.and(opens),
                         Outcome::NotServing | Outcome::None => {}
                     }

@@ -256,3 +256,28 @@ fn a_long_exec_is_one_transaction_and_leaves_room_for_others() {
     assert_eq!(other.run("GET long").text(), "111");
     nothing_runs(&mut other);
 }
+
+/// Its parts are shared: it stands for more than there is time or room for.
+#[test]
+fn a_result_without_an_end_is_an_error_and_nothing_is_applied() {
+    let Some(server) = server() else { return };
+    let mut client = server.client();
+    let endless = "redis.call('SET', 'k', 1) local t = {1} for i = 1, 60 do t = {t, t} end return t";
+    let long =
+        "redis.call('SET', 'k', 1) local s, t = string.rep('x', 1000000), {} for i = 1, 1000 do t[i] = s end return t";
+    for script in [endless, long] {
+        let expected = "ERR The script's result is longer than 512 MiB or has more than 8388608 elements; nothing of it was applied";
+        assert_eq!(client.command(&["EVAL", script, "0"]).error_text().as_deref(), Some(expected));
+        // As a context, and in EXEC.
+        let sliced = format!("for i = 1, 20000000 do local n = i % 7 end {script}");
+        assert_eq!(client.command(&["EVAL", &sliced, "0"]).error_text().as_deref(), Some(expected));
+        for script in [script, &sliced] {
+            client.run("MULTI");
+            client.run("SET other 1");
+            client.command(&["EVAL", script, "0"]);
+            assert_eq!(client.run("EXEC").error_text().as_deref(), Some(expected));
+        }
+        assert_eq!(client.run("EXISTS k other").integer(), 0);
+    }
+    nothing_runs(&mut client);
+}
