@@ -117,7 +117,7 @@ impl ViewDatabase {
 }
 
 impl Keyspace {
-    /// From here on what is read and written is noted, until [`Keyspace::take_reads`].
+    /// From here on what is read and written is noted, until [`Keyspace::end_reads`].
     pub fn begin_reads(&mut self) {
         self.reads.get_mut().clear();
         self.is_looked_over = true;

@@ -458,6 +458,10 @@ unsafe fn check_yield(l: *mut lua_State) -> Then {
 /// error that it handles, and does not bound how often.
 unsafe fn answer_stopped(l: *mut lua_State) -> Then {
     // SAFETY: a slot is free, nothing is allocated.
-    unsafe { lua_pushboolean(l, (room(l).ending.get() != Ending::Open || room(l).is_deep()).into()) };
+    unsafe {
+        let room = room(l);
+        let is_barred = room.ending.get() != Ending::Open || room.is_deep() || room.has_raised_in_hook.replace(false);
+        lua_pushboolean(l, is_barred.into())
+    };
     Then::Return(1)
 }

@@ -7,15 +7,22 @@ use std::os::raw::c_int;
 /// Words the error that a thread ended with as Redis does: the message, the script (a digest, or a function's name), the place.
 ///
 /// # Safety
-/// `thread` has just ended with `status`, an error; the limit is lifted. `stopped_line` is where it was stopped, or 0.
-pub(super) unsafe fn describe(thread: *mut lua_State, status: c_int, script: &[u8], stopped_line: c_int) -> Vec<u8> {
+/// `thread` has just ended with `status`, an error; the limit is lifted. `stopped_line` is where a hook raised
+/// last, or 0, and `is_stopped` whether that is what it ended with.
+pub(super) unsafe fn describe(
+    thread: *mut lua_State,
+    status: c_int,
+    script: &[u8],
+    stopped_line: c_int,
+    is_stopped: bool,
+) -> Vec<u8> {
     // SAFETY: the error value is on top; the frames are still there, LuaJIT does not unwind a thread that failed.
     unsafe {
         let Some(mut message) = message(thread, status) else {
             return [b"ERR Error running script ", script, b", not enough memory"].concat();
         };
         if let Some((source, line)) = place(thread, &message) {
-            let line = if stopped_line > 0 { stopped_line } else { line };
+            let line = if stopped_line > 0 && (is_stopped || line <= 0) { stopped_line } else { line };
             message.extend_from_slice(b" script: ");
             message.extend_from_slice(script);
             message.extend_from_slice(format!(", on {source}:{line}.").as_bytes());

@@ -91,6 +91,12 @@ unsafe fn show_globals(main: *mut lua_State, name: &std::ffi::CStr) {
 }
 
 /// The hook that bounds a load.
+/// Counts a load's instructions from here on.
+pub(super) unsafe fn count_load(l: *mut lua_State) {
+    // SAFETY: a live VM; a hook may set hooks.
+    unsafe { lua_sethook(l, Some(count), LUA_MASKCOUNT, STEPS_PER_HOOK) };
+}
+
 unsafe extern "C-unwind" fn count(l: *mut lua_State, _: *mut lua_Debug) {
     // SAFETY: the inner call owns what it needs and has dropped it when `lua_error` unwinds.
     unsafe {

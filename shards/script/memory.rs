@@ -1,6 +1,7 @@
 //! The memory of a VM: counted, and bounded while a script runs.
 
-use super::lua::{LUA_GCRESTART, LUA_GCSTOP, lua_State, lua_gc};
+use super::lua::{LUA_GCRESTART, LUA_GCSTOP, LUA_MASKCOUNT, LUA_MASKLINE, lua_State, lua_gc, lua_sethook};
+use super::slice::turn;
 use std::alloc::Layout;
 use std::cell::Cell;
 use std::os::raw::c_void;
@@ -17,6 +18,12 @@ pub(super) struct Memory {
     pool: Rc<PoolMemory>,
     /// The VM whose collector rests, if it does: it is started when this much is in use.
     resting: Cell<*mut lua_State>,
+    /// The VM, once it is there.
+    main: Cell<*mut lua_State>,
+    /// The VM is being made: nothing is refused, whatever others of the pool hold.
+    is_new: Cell<bool>,
+    /// Whether the limit was passed, and a hook is armed that sees to it.
+    is_over: Cell<bool>,
 }
 
 /// What a VM may use before its collector starts, in bytes. LuaJIT would start it at twice what is left after a collection, which for the
@@ -53,6 +60,9 @@ impl Memory {
             lifted: Cell::new(true),
             pool,
             resting: Cell::new(std::ptr::null_mut()),
+            main: Cell::new(std::ptr::null_mut()),
+            is_new: Cell::new(false),
+            is_over: Cell::new(false),
         }
     }
 
@@ -66,8 +76,46 @@ impl Memory {
 
     /// Would so much more pass the limit?
     pub(super) fn exceeds(&self, more_bytes: usize) -> bool {
+        if self.is_new.get() {
+            return false;
+        }
         self.used_bytes.get().saturating_add(more_bytes) > self.limit_bytes
             || self.pool.used_bytes.get().saturating_add(more_bytes) > self.pool.limit_bytes.get()
+    }
+
+    /// Would so much more pass twice the limit? That is refused where it is asked for.
+    fn exceeds_far(&self, more_bytes: usize) -> bool {
+        let passes = |used: usize, limit: usize| used.saturating_add(more_bytes) > limit.saturating_mul(2);
+        passes(self.used_bytes.get(), self.limit_bytes)
+            || passes(self.pool.used_bytes.get(), self.pool.limit_bytes.get())
+    }
+
+    /// The VM is about to be made; [`Memory::belongs_to`] follows.
+    pub(super) fn begins(&self) {
+        self.is_new.set(true);
+    }
+
+    /// The VM whose memory this is has been made.
+    pub(super) fn belongs_to(&self, main: *mut lua_State) {
+        self.is_new.set(false);
+        self.main.set(main);
+    }
+
+    /// The limit is passed: the script's next instruction meets a hook that collects garbage, or raises.
+    ///
+    /// LuaJIT does not bear everywhere that an allocation is refused (in the midst of leaving a compiled loop, of making an error's text),
+    /// and it does not collect garbage then. At an instruction it bears both.
+    #[cold]
+    fn arm(&self) {
+        if !self.is_over.replace(true) {
+            // SAFETY: the VM is alive, and lets hooks be set at any moment.
+            unsafe { lua_sethook(self.main.get(), Some(turn), LUA_MASKCOUNT | LUA_MASKLINE, 1) };
+        }
+    }
+
+    /// Whether the limit was passed since the last call.
+    pub(super) fn take_over(&self) -> bool {
+        self.is_over.replace(false)
     }
 
     /// Lets the collector of this VM rest, if there is little to collect. To be called between runs.
@@ -155,7 +203,10 @@ pub(super) unsafe extern "C" fn allocate(
     }
     let used_then = used_bytes - old_bytes + new_bytes;
     if new_bytes > old_bytes && !memory.lifted.get() && memory.exceeds(new_bytes - old_bytes) {
-        return std::ptr::null_mut();
+        if memory.main.get().is_null() || memory.exceeds_far(new_bytes - old_bytes) {
+            return std::ptr::null_mut();
+        }
+        memory.arm();
     }
     if used_then > REST_BYTES_MAX && !memory.resting.get().is_null() {
         memory.start_collector();

@@ -48,6 +48,8 @@ pub(super) struct Room {
     pub(super) json_options: Cell<JsonOptions>,
     /// Whose slices its runs take part in.
     pub(super) slicer: Interrupt,
+    /// A hook has raised an error that is not handled yet: handlers would run where no hook reaches them.
+    pub(super) has_raised_in_hook: Cell<bool>,
     /// The line of the script at which it was stopped; 0 if it was not.
     pub(super) stopped_line: Cell<c_int>,
     /// What the end of a slice means to the run under way.
@@ -80,6 +82,7 @@ impl Room {
             script_thread: Cell::new(std::ptr::null_mut()),
             random: Cell::new(Random::default()),
             slicer,
+            has_raised_in_hook: Cell::new(false),
             stopped_line: Cell::new(0),
             at_slice_end: Cell::new(AtSliceEnd::Aside),
             exit: Cell::new(std::ptr::null()),
@@ -135,7 +138,7 @@ impl Room {
                 self.ending.set(Ending::Abandoned);
             }
         }
-        if self.slicer.is_over() {
+        if self.slicer.is_over() && self.ending.get() == Ending::Open {
             self.leave();
         }
     }

@@ -1,9 +1,11 @@
 //! What happens to a run at the end of its slice, and how a run is taken down.
 
+use super::loading::count_load;
 use super::lua::*;
 use super::lua_reply::push_error;
-use super::room::{Ending, Room, room};
+use super::room::{AtSliceEnd, Ending, Room, room};
 use super::shell::Then;
+use super::work::Work;
 use std::os::raw::{c_char, c_int};
 
 /// How far up a function of a script is looked for.
@@ -27,7 +29,17 @@ unsafe fn turned(l: *mut lua_State) -> bool {
         lua_sethook(l, None, 0, 0);
         room.slicer.hooked();
         room.give_way();
+        if room.ending.get() == Ending::Open && room.memory.take_over() && !has_space(l, room) {
+            let _lifted = room.memory.lift();
+            room.has_raised_in_hook.set(true);
+            note_place(l, room);
+            push_bytes(l, b"not enough memory");
+            return true;
+        }
         if room.ending.get() == Ending::Open {
+            if room.at_slice_end.get() == AtSliceEnd::Load {
+                count_load(l);
+            }
             return false;
         }
         note_place(l, room);
@@ -36,6 +48,32 @@ unsafe fn turned(l: *mut lua_State) -> bool {
         true
     }
 }
+
+/// The limit was passed: collects all garbage, in steps. Whether that made space, or the run was stopped meanwhile.
+unsafe fn has_space(l: *mut lua_State, room: &Room) -> bool {
+    let mut work = Work::new(room);
+    // The collection that is under way leaves what became garbage after its begin: it takes one more.
+    for _ in 0..2 {
+        loop {
+            let is_over = {
+                let _lifted = room.memory.lift();
+                room.memory.wake();
+                // SAFETY: a step of the collector runs no Lua code; a hook may call it.
+                unsafe { lua_gc(l, LUA_GCSTEP, 0) != 0 }
+            };
+            if work.spend(STEPS_PER_COLLECTION).is_err() {
+                return true;
+            }
+            if is_over {
+                break;
+            }
+        }
+    }
+    !room.memory.exceeds(0)
+}
+
+/// What a step of the collector costs.
+const STEPS_PER_COLLECTION: usize = 2048;
 
 /// Notes where the script was when it was stopped: once its thread has failed, the function on top has no line any more.
 unsafe fn note_place(l: *mut lua_State, room: &Room) {

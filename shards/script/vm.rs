@@ -138,6 +138,7 @@ impl Vm {
         // SAFETY: the room outlives the VM: `Drop` closes the VM first. The layout of `Room` starts with its `Memory`.
         unsafe {
             let user = room.cast::<Memory>();
+            user.as_ref().begins();
             let main = lua_newstate(allocate, user.as_ptr().cast());
             if main.is_null() {
                 drop(ManuallyDrop::into_inner(fiber));
@@ -162,6 +163,7 @@ impl Vm {
             vm.renew_thread();
             lua_gc(main, LUA_GCCOLLECT, 0);
             vm.floor_bytes = vm.room().memory.used_bytes();
+            vm.room().memory.belongs_to(main);
             vm.room().memory.set_lifted(false);
             vm.room().memory.rest(main);
             Ok(vm)
@@ -255,6 +257,7 @@ impl Vm {
         self.room().nesting.clear(&self.room().memory);
         self.room().at_slice_end.set(AtSliceEnd::Aside);
         self.room().stopped_line.set(0);
+        self.room().has_raised_in_hook.set(false);
         // SAFETY: the limit is lifted.
         unsafe {
             let _lifted = self.room().memory.lift();
@@ -377,6 +380,7 @@ impl Vm {
                 status,
                 self.run.callee.as_ref().map_or(b"", Callee::name),
                 room.stopped_line.get(),
+                ending != Ending::Open,
             )
         };
         self.renew_thread();
