@@ -133,7 +133,7 @@ impl Shard {
         let end = run_exec(self, items, from, &mut state, reply, done, segments);
         self.config.interrupt.end();
         self.keyspace.end_reads();
-        self.script_calls.end(!matches!(end, ExecEnd::Cold(_) | ExecEnd::Crowded | ExecEnd::Locked));
+        let calls = self.script_calls.end(!matches!(end, ExecEnd::Cold(_) | ExecEnd::Crowded | ExecEnd::Locked));
         match end {
             ExecEnd::Done => {}
             ExecEnd::Cold(range) => {
@@ -182,6 +182,7 @@ impl Shard {
                 context.view = Some(view);
                 (context.run, context.run_mark, context.next) = (run, run_mark, next);
                 context.state = state;
+                context.info.calls += calls;
                 context.is_exec = true;
                 context.gate = gate;
                 context.now_ms = now_ms;

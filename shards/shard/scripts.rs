@@ -149,7 +149,7 @@ impl Shard {
         let (end, halt) = self.run_script(command, Begin::Start(called), &mut state, true, reply, segments);
         self.config.interrupt.end();
         self.keyspace.end_reads();
-        self.script_calls.end(end != ScriptEnd::Crowded && halt != Some(Halt::Locked));
+        let calls = self.script_calls.end(end != ScriptEnd::Crowded && halt != Some(Halt::Locked));
         match end {
             ScriptEnd::NoScript => reply.error(NO_SCRIPT),
             ScriptEnd::Done => self.script_ended(),
@@ -213,6 +213,7 @@ impl Shard {
                 let (id, mut context) = context.expect("there is one now");
                 context.view = Some(view);
                 context.run = Some(run);
+                context.info.calls += calls;
                 context.state = state;
                 self.name_script(&mut context);
                 context.gate = gate;

@@ -53,6 +53,10 @@ fn others_are_served_beside_an_endless_script_and_a_kill_leaves_nothing_of_it() 
     let listed = other.run("SCRIPT LIST");
     let text = format!("{listed:?}");
     assert_eq!(listed.elements().len(), 1, "{text}");
+    assert!(text.contains("calls"), "{text}");
+    let fields = listed.elements()[0].elements();
+    let calls = fields.iter().position(|field| field.bytes() == Some(b"calls")).expect("its calls");
+    assert_eq!(fields[calls + 1].integer(), 1, "{text}");
     assert!(client.is_silent_for(Duration::from_millis(50)), "its connection's later commands wait");
     assert!(other.run("SCRIPT KILL").is_ok());
     let error = client.reply().error_text().expect("an error");
