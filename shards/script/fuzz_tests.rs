@@ -17,7 +17,7 @@ const SLICES_MAX: usize = 200;
 /// No slice of so few instructions takes as long as this, whatever else the machine does.
 const SLICE_SECONDS_MAX: u64 = 20;
 /// What a VM that was cleaned holds at most, in bytes.
-const CLEAN_VM_BYTES_MAX: usize = 4 << 20;
+const CLEAN_VM_BYTES_MAX: usize = 8 << 20;
 
 /// Writes random programs. Most of what it writes is valid; what is not raises an error, which is as good.
 struct Author {
@@ -530,6 +530,8 @@ impl Session {
     /// Nothing is left of what ran.
     fn comes_to_rest(&mut self, vms_max: usize) {
         self.interrupt.count(0);
+        // Garbage of others of the pool may be what passes the limit.
+        while self.engine.clean_some() {}
         let mut wire = Wire::default();
         assert_eq!(self.begin("return 1", &mut wire), ScriptEnd::Done, "{}", String::from_utf8_lossy(&wire.bytes));
         assert_eq!(wire.bytes, b":1\r\n");
@@ -639,7 +641,9 @@ fn twice(seed: u64) {
         session.comes_to_rest(3);
     }
     let (Some(one), Some(other)) = (&replies[0], &replies[1]) else { return };
-    if !one.contains("not enough memory") && !other.contains("not enough memory") {
+    // Addresses differ.
+    let differs = |reply: &str| reply.contains("not enough memory") || reply.contains(": 0x");
+    if !differs(one) && !differs(other) {
         assert_eq!(one, other, "seed {seed}:\n{source}");
     }
 }
