@@ -17,7 +17,7 @@ const SLICES_MAX: usize = 200;
 /// No slice of so few instructions takes as long as this, whatever else the machine does.
 const SLICE_SECONDS_MAX: u64 = 20;
 /// What a VM that was cleaned holds at most, in bytes.
-const CLEAN_VM_BYTES_MAX: usize = 8 << 20;
+const CLEAN_VM_BYTES_MAX: usize = 4 << 20;
 
 /// Writes random programs. Most of what it writes is valid; what is not raises an error, which is as good.
 struct Author {

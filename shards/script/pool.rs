@@ -236,6 +236,7 @@ impl Pool {
             for chunk in chunks.into_iter().flatten() {
                 slot.vm.release(chunk);
             }
+            slot.vm.forget_floor();
         }
     }
 

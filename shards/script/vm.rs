@@ -105,6 +105,8 @@ pub(super) struct Vm {
     floor_bytes: usize,
     /// Collections that have ended since cleaning began.
     cycles: u8,
+    /// What was in use after the last of them.
+    cycle_bytes: usize,
     run: Run,
     /// Its memory ran out, or a run was taken down in it: nobody knows what state its libraries are in.
     pub(super) is_spent: bool,
@@ -152,6 +154,7 @@ impl Vm {
                 fiber,
                 floor_bytes: 0,
                 cycles: 0,
+                cycle_bytes: 0,
                 run,
                 is_spent: false,
                 callbacks: Callbacks::default(),
@@ -440,6 +443,11 @@ impl Vm {
         used_bytes > memory.limit_bytes() / 2 && used_bytes > self.floor_bytes + self.floor_bytes / 2
     }
 
+    /// What it was left with when it was cleaned last is no measure any more: what it had compiled goes.
+    pub(super) fn forget_floor(&mut self) {
+        self.floor_bytes = 0;
+    }
+
     /// Whether it holds much more than what it was left with when it was cleaned last.
     pub(super) fn is_bloated(&self) -> bool {
         self.room().memory.used_bytes() > self.floor_bytes + self.floor_bytes / 2 + BLOAT_BYTES_MIN
@@ -454,12 +462,18 @@ impl Vm {
             (0..steps).any(|_| unsafe { lua_gc(self.main, LUA_GCSTEP, 0) } != 0)
         };
         // The cycle that was under way leaves what became garbage after its begin: it takes one more.
-        self.cycles += u8::from(is_done);
-        if self.cycles < 2 {
+        if !is_done {
+            return true;
+        }
+        self.cycles = self.cycles.saturating_add(1);
+        // A collection also halves LuaJIT's own buffer, until it fits what is written there.
+        let used_bytes = self.room().memory.used_bytes();
+        let before = std::mem::replace(&mut self.cycle_bytes, used_bytes);
+        if self.cycles < 2 || used_bytes + BLOAT_BYTES_MIN < before {
             return true;
         }
         self.cycles = 0;
-        self.floor_bytes = self.room().memory.used_bytes();
+        self.floor_bytes = used_bytes;
         false
     }
 }

@@ -269,7 +269,7 @@ impl Drop for FailedSeed {
 /// The seeds of the runs: `RINGKEEP_CHAOS_SEEDS=from..to` runs others.
 #[allow(clippy::disallowed_methods, reason = "a test may be told what to repeat")]
 fn seeds() -> std::ops::Range<u64> {
-    let Ok(text) = std::env::var("RINGKEEP_CHAOS_SEEDS") else { return 0..40 };
+    let Ok(text) = std::env::var("RINGKEEP_CHAOS_SEEDS") else { return 0..120 };
     let bounds = text.split_once("..").and_then(|(from, to)| Some(from.parse().ok()?..to.parse().ok()?));
     bounds.unwrap_or_else(|| panic!("RINGKEEP_CHAOS_SEEDS is from..to, not {text}"))
 }
@@ -294,8 +294,8 @@ fn all_members_agree_and_no_client_was_told_anything_wrong() {
     let counts = format!(
         "{replied} operations were answered, {lost} were lost, {installed} snapshots came, {reruns} slow ones ran again"
     );
-    let enough = replied > 5000 && lost > 1000 && installed > 1 && reruns > 60;
-    assert!(enough || seeds().count() < 40, "{counts}");
+    let enough = replied > 5000 && lost > 1000 && installed > 4 && reruns > 60;
+    assert!(enough || seeds().count() < 120, "{counts}");
 }
 
 #[test]
