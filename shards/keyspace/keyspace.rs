@@ -21,6 +21,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
+/// Keys of a script that are brought nearer before it runs: what one core has outstanding at once.
+const PREFETCHED_KEYS_MAX: usize = 16;
+
 /// The keyspace of one shard.
 pub struct Keyspace {
     pub(super) databases: Vec<Database>,
@@ -175,6 +178,18 @@ impl Keyspace {
             return None;
         }
         Some(entry)
+    }
+
+    /// Says that keys will be read soon. The processor brings their places nearer meanwhile, all at once.
+    pub fn prefetch_places(&self, db: DatabaseIndex, keys: &[&[u8]]) {
+        let table = &self.databases[usize::from(db)].table;
+        keys.iter().take(PREFETCHED_KEYS_MAX).for_each(|key| table.prefetch_place(table.hash(key)));
+    }
+
+    /// Says that keys will be read very soon, a while after [`Keyspace::prefetch_places`]: their entries come.
+    pub fn prefetch_entries(&self, db: DatabaseIndex, keys: &[&[u8]]) {
+        let table = &self.databases[usize::from(db)].table;
+        keys.iter().take(PREFETCHED_KEYS_MAX).for_each(|key| table.prefetch_entry(table.hash(key)));
     }
 
     #[inline]

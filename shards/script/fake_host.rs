@@ -116,6 +116,8 @@ impl ScriptHost for FakeHost {
         if flags.no_cluster { Err("ERR Can not run script on cluster, 'no-cluster' flag is set.") } else { Ok(()) }
     }
 
+    fn expect(&mut self, _: &[&[u8]]) {}
+
     fn call(&mut self, arguments: &[&[u8]], reply: &mut dyn ReplySink) -> CallEnd {
         self.calls += 1;
         let name = String::from_utf8_lossy(arguments[0]).to_ascii_lowercase();

@@ -429,6 +429,7 @@ impl ScriptHost for Waiting {
     fn begin(&mut self, flags: ScriptFlags, read_only: bool) -> Result<(), &'static str> {
         self.host.begin(flags, read_only)
     }
+    fn expect(&mut self, _: &[&[u8]]) {}
     fn call(&mut self, arguments: &[&[u8]], reply: &mut dyn ReplySink) -> CallEnd {
         if self.dice.percent(self.percent) {
             return CallEnd::Wait;

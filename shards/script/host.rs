@@ -38,6 +38,8 @@ pub trait ScriptHost {
     /// `read_only` is what the caller of the script asked for (EVAL_RO, EVALSHA_RO); a script with the flag `no-writes` is read-only
     /// as well.
     fn begin(&mut self, flags: ScriptFlags, read_only: bool) -> Result<(), &'static str>;
+    /// The script is about to begin, and will most likely read these keys.
+    fn expect(&mut self, keys: &[&[u8]]);
     /// Runs one command and writes its reply, or its error with its prefix, to `reply`. Never called without an argument.
     fn call(&mut self, arguments: &[&[u8]], reply: &mut dyn ReplySink) -> CallEnd;
     /// `redis.log`: the host filters by its own level.

@@ -280,6 +280,7 @@ impl Vm {
             }
         }
         self.run = Run { callee: Some(callee), random: self.room().random.get(), is_aside: false };
+        host.expect(keys);
         self.slice(Some(host), reply)
     }
 

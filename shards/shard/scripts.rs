@@ -143,6 +143,8 @@ impl Shard {
         let (mark, lookups) = (self.keyspace.mark(), self.keyspace.lookups());
         let mut state = ScriptState { db, ..ScriptState::default() };
         let keys = called.keys;
+        // While the VM is prepared, the processor brings what the script will read; see `ScriptHost::expect`.
+        self.keyspace.prefetch_places(db, keys);
         self.keyspace.begin_reads();
         self.script_calls.begin();
         self.config.interrupt.begin();

@@ -125,6 +125,10 @@ impl ScriptHost for Host<'_> {
         Ok(())
     }
 
+    fn expect(&mut self, keys: &[&[u8]]) {
+        self.keyspace.prefetch_entries(self.state.db, keys);
+    }
+
     fn call(&mut self, arguments: &[&[u8]], reply: &mut dyn ReplySink) -> CallEnd {
         let Some(command) = lookup(arguments) else {
             reply.error("ERR Unknown Redis command called from script");
