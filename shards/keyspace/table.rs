@@ -79,17 +79,10 @@ fn inner(hash: u64) -> u64 {
 /// Bytes that the processor brings at once.
 const LINE_BYTES: usize = 64;
 
-/// Asks for the cache line at an address: a hint, which a wrong address makes useless and nothing else.
+/// Asks for the cache line at an address, for all levels of the cache: a hint, which a wrong address makes useless and nothing else.
 #[inline]
 fn prefetch(address: usize) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: the instruction reads nothing that a program could notice, and never faults.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address));
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = address;
+    branches::prefetch_read_data::<u8, 0>(std::ptr::without_provenance(address));
 }
 
 impl<T: Keyed> Table<T> {

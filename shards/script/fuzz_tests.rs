@@ -408,6 +408,9 @@ fn quoted(text: &str) -> String {
 fn mangled(dice: &mut Dice, text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for _ in 0..dice.within(1..4) {
+        if bytes.is_empty() {
+            break;
+        }
         let at = dice.below(bytes.len());
         match dice.below(3) {
             0 => bytes[at] = dice.pick(&[&b' ', &b'(', &b'"', &b'=', &b'e', &b'\n']).to_owned(),
@@ -628,15 +631,17 @@ fn crowd(seed: u64) {
     session.comes_to_rest(vms_max);
 }
 
-/// One program twice, in slices of different lengths.
+/// One program twice, in slices of different lengths. Both times it is compiled, or it is not: an error in the handler of an error has
+/// other ends in LuaJIT's compiled code than in its interpreter.
 fn twice(seed: u64) {
     let source = Author::program(seed, true);
     show(&source);
     let mut dice = Dice::new(seed);
     let mut replies = Vec::new();
+    let jit = !dice.percent(30);
     for instructions in [100_000, dice.within(20..3000) as u32] {
         let waits = if instructions == 100_000 { 0 } else { 20 };
-        let limits = ScriptLimits { vms_max: 3, jit: !dice.percent(30), ..ScriptLimits::default() };
+        let limits = ScriptLimits { vms_max: 3, jit, ..ScriptLimits::default() };
         let mut session = Session::new(limits, instructions, waits);
         replies.push(session.whole(&source));
         session.comes_to_rest(3);
