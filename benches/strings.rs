@@ -17,6 +17,8 @@ impl ScriptHost for Host {
     }
     fn expect(&mut self, _: &[&[u8]]) {}
 
+    fn passed_on(&mut self, _: &[u8]) {}
+
     fn call(&mut self, _: &[&[u8]], _: &mut dyn ReplySink) -> CallEnd {
         CallEnd::Abandon
     }

@@ -15,6 +15,9 @@ pub const STRING_BYTES_MAX: usize = 768 << 20;
 /// Bytes of commands that one transaction queues at most.
 pub const QUEUE_BYTES_MAX: usize = 1 << 30;
 
+/// Codes of errors (their first words) that a core, or a shard's scripts, count apart; more are left out.
+pub const ERROR_CODES_MAX: usize = 128;
+
 /// Bytes of calls of scripts and EXEC that are kept for MONITOR until the shell takes them; more are dropped.
 pub const RECORDED_BYTES_MAX: usize = 16 << 20;
 

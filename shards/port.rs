@@ -172,6 +172,8 @@ pub enum Outcome {
     /// It was stopped as a whole, its reply was too long, or the shard serves no more: nothing of it is applied, what was written of the reply is void, this error is
     /// the reply.
     Stopped(&'static str),
+    /// There is no memory for it: it did not run, this error is the reply.
+    Refused(&'static str),
     /// The shard does not serve (yet, or any more); an error is written, and nothing happened.
     NotServing,
 }

@@ -7,6 +7,11 @@ use std::borrow::Cow;
 /// Bytes of what a client sent that an error repeats at most.
 pub(super) const SHOWN_BYTES_MAX: usize = 128;
 
+/// The first word of an error's text.
+pub fn error_code(text: &[u8]) -> &[u8] {
+    text.split(|byte| matches!(byte, b' ' | b'\r')).next().unwrap_or_default()
+}
+
 /// Why a command did not finish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -51,6 +56,14 @@ impl Failure {
         let given = &given[..given.len().min(SHOWN_BYTES_MAX)];
         let after = format!("'. Try {container} HELP.");
         Failure::quoting("ERR unknown subcommand or wrong number of arguments for '", given, &after)
+    }
+
+    /// The first word of its text: what INFO counts errors by.
+    pub fn code(&self) -> &[u8] {
+        match self {
+            Failure::Text(text) => error_code(text),
+            _ => b"ERR",
+        }
     }
 
     /// Writes the error reply.

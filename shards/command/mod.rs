@@ -57,7 +57,7 @@ pub(crate) use connection::{database, wait};
 pub use connection::{run_on_connection, timeout_ms};
 pub use cursor::{CURSOR_SHARDS_MAX, Cursor};
 pub use describe::{categories, command as run_command};
-pub use failure::Failure;
+pub use failure::{Failure, error_code};
 pub(crate) use functions::{
     List as FunctionList, Load as FunctionLoad, RestorePolicy, TOO_MUCH as TOO_MANY_LIBRARIES,
     check_flush as check_function_flush,

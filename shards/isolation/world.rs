@@ -386,7 +386,7 @@ impl World {
                 }
                 self.look()
             }
-            Outcome::None | Outcome::NotServing => Err(format!("{outcome:?}")),
+            Outcome::None | Outcome::NotServing | Outcome::Refused(_) => Err(format!("{outcome:?}")),
         }
     }
 

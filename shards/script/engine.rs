@@ -65,6 +65,8 @@ pub enum ScriptEnd {
     TooLong,
     /// No script has that digest. Nothing is in the reply; [`NO_SCRIPT`] is the error.
     NoScript,
+    /// The host lets it not run. Nothing is in the reply; this is the error.
+    Refused(&'static str),
     /// The host abandoned the run. Nothing is in the reply.
     Abandoned,
     /// It has outlived its slice and is set aside. Nothing is in the reply; [`ScriptEngine::go_on`] lets it go on.
@@ -275,8 +277,7 @@ impl ScriptEngine {
         entry.last_run = run;
         let (digest, flags) = (entry.digest, entry.flags);
         if let Err(error) = host.begin(flags, read_only) {
-            reply.error(error);
-            return ScriptEnd::Raised;
+            return ScriptEnd::Refused(error);
         }
         let vm = self.pool.ready();
         let chunk = match self.pool.compiled(vm, index) {

@@ -62,6 +62,34 @@ pub(super) unsafe fn message(thread: *mut lua_State, status: c_int) -> Option<Ve
     }
 }
 
+/// The text of the error on top, if that is one that a call was answered with: it was counted then.
+///
+/// # Safety
+/// `l` is a live thread with two free slots, and the limit is lifted.
+pub(super) unsafe fn counted(l: *mut lua_State) -> Option<Vec<u8>> {
+    // SAFETY: see above.
+    unsafe {
+        if lua_type(l, -1) != LUA_TTABLE {
+            return None;
+        }
+        lua_pushstring_(l, COUNTED.as_ptr());
+        lua_rawget_(l, -2);
+        let is_counted = lua_toboolean(l, -1) != 0;
+        lua_pop(l, 1);
+        if !is_counted {
+            return None;
+        }
+        lua_pushstring_(l, c"err".as_ptr());
+        lua_rawget_(l, -2);
+        let text = (lua_type(l, -1) == LUA_TSTRING).then(|| c_string_at(l, -1).to_vec());
+        lua_pop(l, 1);
+        text
+    }
+}
+
+/// The field of an error's table that says so.
+pub(super) const COUNTED: &CStr = c"ignore_error_stats_update";
+
 /// How far up a function of a script is looked for.
 const LEVELS_MAX: c_int = 4;
 

@@ -118,6 +118,8 @@ impl ScriptHost for FakeHost {
 
     fn expect(&mut self, _: &[&[u8]]) {}
 
+    fn passed_on(&mut self, _: &[u8]) {}
+
     fn call(&mut self, arguments: &[&[u8]], reply: &mut dyn ReplySink) -> CallEnd {
         self.calls += 1;
         let name = String::from_utf8_lossy(arguments[0]).to_ascii_lowercase();
@@ -256,6 +258,9 @@ impl Bench {
         let arguments: Vec<&[u8]> = arguments.iter().map(|argument| argument.as_bytes()).collect();
         let script = Script::Source(source.as_bytes());
         let end = self.engine.run(script, &keys, &arguments, false, &mut self.host, &mut wire);
+        if let ScriptEnd::Refused(text) = end {
+            wire.error(text);
+        }
         (end, String::from_utf8_lossy(&wire.bytes).into_owned())
     }
 

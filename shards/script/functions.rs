@@ -322,8 +322,7 @@ impl ScriptEngine {
         reply: &mut dyn ReplySink,
     ) -> ScriptEnd {
         if let Err(error) = host.begin(function.flags, read_only) {
-            reply.error(error);
-            return ScriptEnd::Raised;
+            return ScriptEnd::Refused(error);
         }
         let vm = self.pool.ready();
         let callback = match self.callback(vm, function) {

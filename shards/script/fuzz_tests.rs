@@ -433,6 +433,7 @@ impl ScriptHost for Waiting {
         self.host.begin(flags, read_only)
     }
     fn expect(&mut self, _: &[&[u8]]) {}
+    fn passed_on(&mut self, _: &[u8]) {}
     fn call(&mut self, arguments: &[&[u8]], reply: &mut dyn ReplySink) -> CallEnd {
         if self.dice.percent(self.percent) {
             return CallEnd::Wait;

@@ -42,6 +42,8 @@ pub trait ScriptHost {
     fn expect(&mut self, keys: &[&[u8]]);
     /// Runs one command and writes its reply, or its error with its prefix, to `reply`. Never called without an argument.
     fn call(&mut self, arguments: &[&[u8]], reply: &mut dyn ReplySink) -> CallEnd;
+    /// The script has ended with an error that it was answered with by a call.
+    fn passed_on(&mut self, error: &[u8]);
     /// `redis.log`: the host filters by its own level.
     fn log(&mut self, level: LogLevel, message: &[u8]);
     /// `redis.setresp`: the protocol that later calls of this run are answered in.

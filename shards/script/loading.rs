@@ -134,6 +134,8 @@ impl ScriptHost for LoadHost<'_> {
 
     fn expect(&mut self, _: &[&[u8]]) {}
 
+    fn passed_on(&mut self, _: &[u8]) {}
+
     fn call(&mut self, _: &[&[u8]], reply: &mut dyn ReplySink) -> CallEnd {
         reply.error("ERR redis.call/pcall can only be called inside a script invocation");
         CallEnd::Done

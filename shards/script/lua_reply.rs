@@ -1,6 +1,7 @@
 //! The sink that puts a command's reply onto the Lua stack, as Redis converts it.
 
 use super::encoded;
+use super::failure::COUNTED;
 use super::lua::*;
 use super::room::Room;
 use crate::limits::SCRIPT_REPLY_ELEMENTS_MAX;
@@ -241,7 +242,7 @@ impl ReplySink for LuaReply<'_> {
         self.value(text.len(), |l| unsafe {
             push_error(l, text);
             lua_pushboolean(l, 1);
-            lua_setfield(l, -2, c"ignore_error_stats_update".as_ptr());
+            lua_setfield(l, -2, COUNTED.as_ptr());
         });
     }
 

@@ -121,6 +121,8 @@ struct Run {
     /// The random numbers before it: a run that is repeated gets the same ones.
     random: Random,
     is_aside: bool,
+    /// The error that it has ended with, if a call was answered with it.
+    passed_on: Option<Vec<u8>>,
 }
 
 impl Vm {
@@ -147,7 +149,7 @@ impl Vm {
                 drop(Box::from_raw(room.as_ptr()));
                 return Err("no memory for a Lua VM".into());
             }
-            let run = Run { callee: None, random: Random::default(), is_aside: false };
+            let run = Run { callee: None, random: Random::default(), is_aside: false, passed_on: None };
             let mut vm = Vm {
                 main,
                 room,
@@ -279,14 +281,18 @@ impl Vm {
                 }
             }
         }
-        self.run = Run { callee: Some(callee), random: self.room().random.get(), is_aside: false };
+        self.run = Run { callee: Some(callee), random: self.room().random.get(), is_aside: false, passed_on: None };
         host.expect(keys);
-        self.slice(Some(host), reply)
+        self.go_on(host, reply)
     }
 
     /// Lets the run that was set aside go on.
     pub(super) fn go_on(&mut self, host: &mut dyn ScriptHost, reply: &mut dyn ReplySink) -> RunEnd {
-        self.slice(Some(host), reply)
+        let end = self.slice(Some(&mut *host), reply);
+        if let Some(error) = self.run.passed_on.take() {
+            host.passed_on(&error);
+        }
+        end
     }
 
     /// Takes the run down that was set aside. With a text, that is the error that its client reads; without one nothing is said.
@@ -354,6 +360,7 @@ impl Vm {
             unsafe {
                 lua_settop(thread, 1);
                 lua_xmove(thread, main, 1);
+                self.run.passed_on = failure::counted(main);
                 if !write_value(main, room.protocol.get(), reply) {
                     lua_settop(main, slots::COUNT);
                     return RunEnd::TooLong;
@@ -377,6 +384,10 @@ impl Vm {
             return RunEnd::Abandoned;
         }
         self.is_spent |= status == LUA_ERRMEM || ending != Ending::Open;
+        if status != LUA_ERRMEM {
+            // SAFETY: the error is on top of the thread, which has slots to spare; the limit is lifted.
+            self.run.passed_on = unsafe { failure::counted(thread) };
+        }
         // SAFETY: the thread stands where it raised.
         let text = unsafe {
             failure::describe(

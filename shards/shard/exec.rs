@@ -344,6 +344,7 @@ impl Shard {
                 reply.error(NO_SCRIPT);
                 return ScriptRun::Done;
             }
+            ScriptEnd::Refused(text) => reply.error(text),
             ScriptEnd::Done => {}
             ScriptEnd::Raised => {
                 self.stats.script_undone += u64::from(self.keyspace.wrote_since(mark));

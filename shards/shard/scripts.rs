@@ -10,6 +10,7 @@ use crate::limits::CONTEXTS_MAX;
 use crate::port::{Aside, Gate, Now, Outcome, Request};
 use crate::reply::ReplySink;
 use crate::script::{Callable, DIGEST_BYTES, NO_SCRIPT, RunId, Script, ScriptEnd, TOO_LONG};
+use crate::shortage::OUT_OF_MEMORY;
 use crate::transaction::{Context, Halt, Host, ScriptState, StopReason, Waits};
 
 /// Where a run of a script begins.
@@ -152,8 +153,10 @@ impl Shard {
         self.config.interrupt.end();
         self.keyspace.end_reads();
         let calls = self.script_calls.end(end != ScriptEnd::Crowded && halt != Some(Halt::Locked));
+        let mut refusal = None;
         match end {
             ScriptEnd::NoScript => reply.error(NO_SCRIPT),
+            ScriptEnd::Refused(text) => refusal = Some(text),
             ScriptEnd::Done => self.script_ended(),
             ScriptEnd::Raised => {
                 self.stats.script_undone += u64::from(self.keyspace.wrote_since(mark));
@@ -228,6 +231,11 @@ impl Shard {
         }
         if let Some((id, context)) = context {
             self.contexts.ended(id, &context.keys, false);
+        }
+        match refusal {
+            Some(OUT_OF_MEMORY) => return Outcome::Refused(OUT_OF_MEMORY),
+            Some(text) => reply.error(text),
+            None => {}
         }
         Outcome::Done(self.gate(self.keyspace.changed_since_mark(mark)))
     }
@@ -311,6 +319,10 @@ impl Shard {
             ScriptEnd::TooLong => Sliced::TooLong,
             ScriptEnd::NoScript => {
                 reply.error(NO_SCRIPT);
+                Sliced::Raised
+            }
+            ScriptEnd::Refused(text) => {
+                reply.error(text);
                 Sliced::Raised
             }
             ScriptEnd::Abandoned => {

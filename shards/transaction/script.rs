@@ -61,7 +61,7 @@ impl Host<'_> {
             return Some("ERR Wrong number of args calling Redis command from script");
         }
         if command.is(flag::NOSCRIPT) {
-            return Some("ERR This Redis command is not allowed from script");
+            return Some(NOT_ALLOWED);
         }
         if self.state.read_only && command.is(flag::WRITE) {
             return Some("ERR Write commands are not allowed from read-only scripts.");
@@ -131,11 +131,12 @@ impl ScriptHost for Host<'_> {
 
     fn call(&mut self, arguments: &[&[u8]], reply: &mut dyn ReplySink) -> CallEnd {
         let Some(command) = lookup(arguments) else {
-            reply.error("ERR Unknown Redis command called from script");
+            self.calls.refused(None, UNKNOWN);
+            reply.error(UNKNOWN);
             return CallEnd::Done;
         };
         if let Some(text) = self.refusal(command, arguments) {
-            self.calls.refused(command);
+            self.calls.refused(Some(command), text);
             reply.error(text);
             return CallEnd::Done;
         }
@@ -183,8 +184,7 @@ impl ScriptHost for Host<'_> {
                 return CallEnd::Wait;
             }
             Err(failure) => {
-                self.calls.failed();
-                failure.write(reply);
+                self.fail(&failure, reply);
             }
         }
         self.keyspace.remove_met_expired();
@@ -197,6 +197,10 @@ impl ScriptHost for Host<'_> {
         }
     }
 
+    fn passed_on(&mut self, error: &[u8]) {
+        self.calls.passed_on(error);
+    }
+
     fn set_protocol(&mut self, _protocol: Protocol) {}
 
     fn acl_check(&mut self, arguments: &[&[u8]]) -> Option<bool> {
@@ -205,8 +209,8 @@ impl ScriptHost for Host<'_> {
 }
 
 impl Host<'_> {
-    fn fail(&mut self, failure: Failure, reply: &mut dyn ReplySink) {
-        self.calls.failed();
+    fn fail(&mut self, failure: &Failure, reply: &mut dyn ReplySink) {
+        self.calls.failed(failure.code());
         failure.write(reply);
     }
 
@@ -215,7 +219,7 @@ impl Host<'_> {
         match (command.name, arguments) {
             ("ping", [_]) => reply.simple("PONG"),
             ("ping" | "echo", [_, text]) => reply.bulk(text),
-            ("ping", _) => self.fail(Failure::WrongArity("ping"), reply),
+            ("ping", _) => self.fail(&Failure::WrongArity("ping"), reply),
             ("select", [_, index]) => {
                 let door = if self.at_shard_port { Door::Shard(self.config.shard) } else { Door::Server };
                 match database(door, self.config.databases, index) {
@@ -223,17 +227,17 @@ impl Host<'_> {
                         self.state.db = db;
                         reply.ok();
                     }
-                    Err(failure) => self.fail(failure, reply),
+                    Err(failure) => self.fail(&failure, reply),
                 }
             }
             (name, _) if name == "command" || name.starts_with("command|") => {
                 if let Err(failure) = run_command(Arguments::new(arguments), reply) {
-                    self.fail(failure, reply);
+                    self.fail(&failure, reply);
                 }
             }
             ("wait", _) => {
                 if let Err(failure) = wait(arguments, reply) {
-                    self.fail(failure, reply);
+                    self.fail(&failure, reply);
                 }
             }
             ("time", _) => {
@@ -242,7 +246,10 @@ impl Host<'_> {
                 reply.bulk((now_ms / 1000).to_string().as_bytes());
                 reply.bulk((now_ms % 1000 * 1000).to_string().as_bytes());
             }
-            _ => reply.error("ERR This Redis command is not allowed from script"),
+            _ => self.fail(&Failure::text(NOT_ALLOWED), reply),
         }
     }
 }
+
+const UNKNOWN: &str = "ERR Unknown Redis command called from script";
+const NOT_ALLOWED: &str = "ERR This Redis command is not allowed from script";

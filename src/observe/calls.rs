@@ -10,7 +10,8 @@
 
 use crate::observe::laps::Laps;
 use hdrhistogram::Histogram;
-use ringkeep_shards::command::{CallCount, Command, Run, flag};
+use ringkeep_shards::command::{CallCount, Command, Run, error_code, flag};
+use ringkeep_shards::limits::ERROR_CODES_MAX;
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -19,8 +20,6 @@ use std::time::Instant;
 pub(super) const HISTOGRAM_NS_MAX: u64 = 1_000_000_000;
 /// Replies from this size on are timed on their own, in bytes.
 pub const LARGE_REPLY_BYTES_MIN: usize = 16 << 10;
-/// Kinds of errors that are counted; more are left out.
-const ERRORS_MAX: usize = 128;
 const SLOTS: usize = 1024;
 const NONE: u16 = u16::MAX;
 
@@ -34,6 +33,19 @@ pub enum CallEnd {
     Failed,
     /// With an error before it ran.
     Rejected,
+    /// With an error for want of memory: before it ran, or, if it is a script, in what it called.
+    Denied,
+}
+
+impl CallEnd {
+    /// What that means for a command.
+    pub fn of(self, command: &Command) -> Self {
+        match self {
+            CallEnd::Denied if matches!(command.run, Run::Script) => CallEnd::Failed,
+            CallEnd::Denied => CallEnd::Rejected,
+            end => end,
+        }
+    }
 }
 
 /// What is known of one command's calls.
@@ -218,14 +230,15 @@ impl CallBook {
 
     #[inline]
     fn count(&mut self, row: RowId, end: CallEnd) -> bool {
-        let stats = &mut self.rows[usize::from(row.0)].stats;
+        let Row { command, stats, .. } = &mut self.rows[usize::from(row.0)];
+        let end = end.of(command);
         match end {
             CallEnd::Done => stats.calls += 1,
             CallEnd::Failed => {
                 stats.calls += 1;
                 stats.failed += 1;
             }
-            CallEnd::Rejected => stats.rejected += 1,
+            CallEnd::Rejected | CallEnd::Denied => stats.rejected += 1,
         }
         end != CallEnd::Rejected
     }
@@ -259,18 +272,16 @@ impl CallBook {
     /// An error reply was written: how its command ended. Errors are counted by their first word.
     pub fn error(&mut self, reply: &[u8]) -> CallEnd {
         let line = reply.strip_prefix(b"-").unwrap_or(reply);
-        let word = line.split(|byte| matches!(byte, b' ' | b'\r')).next().unwrap_or_default();
-        let word = String::from_utf8_lossy(word);
+        let word = String::from_utf8_lossy(error_code(line));
         self.error_count += 1;
         if let Some(count) = self.errors.get_mut(&*word) {
             *count += 1;
-        } else if self.errors.len() < ERRORS_MAX {
+        } else if self.errors.len() < ERROR_CODES_MAX {
             self.errors.insert(word.to_string(), 1);
         }
         match &*word {
-            // A script that ran into it did run: its errors tell where.
-            "OOM" if holds_script(line) => CallEnd::Failed,
-            "OOM" | "MOVED" | "CROSSSLOT" | "CLUSTERDOWN" | "NOAUTH" => CallEnd::Rejected,
+            "OOM" => CallEnd::Denied,
+            "MOVED" | "CROSSSLOT" | "CLUSTERDOWN" | "NOAUTH" => CallEnd::Rejected,
             _ => CallEnd::Failed,
         }
     }
@@ -294,13 +305,6 @@ impl CallBook {
     pub fn calls(&self) -> u64 {
         self.rows.iter().map(|row| row.stats.calls).sum()
     }
-}
-
-/// Whether an error's line names the script that it was raised in.
-fn holds_script(reply: &[u8]) -> bool {
-    const PLACE: &[u8] = b" script: ";
-    let line = reply.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    line.windows(PLACE.len()).any(|part| part == PLACE)
 }
 
 /// Whether a command is done in well below a microsecond unless its arguments or its reply are large.
@@ -367,10 +371,15 @@ mod tests {
     }
 
     #[test]
-    fn a_script_that_raised_was_not_rejected() {
+    fn a_script_that_memory_was_denied_to_was_not_rejected() {
         let mut book = CallBook::new(Instant::now());
-        assert_eq!(book.error(b"-OOM no\r\n-OOM script: x\r\n"), CallEnd::Rejected);
-        assert_eq!(book.error(b"-OOM no script: x, on @user_script:1.\r\n"), CallEnd::Failed);
+        for name in [&b"set"[..], b"eval"] {
+            let row = book.row(find(name).unwrap());
+            let end = book.error(b"-OOM no\r\n");
+            book.timed(row, end, 1);
+        }
+        let counts: Vec<_> = book.stats().iter().map(|stats| (stats.calls, stats.failed, stats.rejected)).collect();
+        assert_eq!(counts, [(0, 0, 1), (1, 1, 0)]);
     }
 
     #[test]
@@ -383,6 +392,6 @@ mod tests {
         for number in 0..1000 {
             book.error(format!("-E{number} x\r\n").as_bytes());
         }
-        assert_eq!(book.errors().len(), ERRORS_MAX);
+        assert_eq!(book.errors().len(), ERROR_CODES_MAX);
     }
 }

@@ -95,10 +95,16 @@ impl CoreFacts {
         let (core, counters) = (engine.core, engine.node.counters);
         let mut scripts = Vec::new();
         let mut calls = engine.node.observed.calls.stats();
+        let mut errors = engine.node.observed.calls.errors().clone();
+        let mut error_count = engine.node.observed.calls.error_count();
         for local in &mut engine.shards {
             scripts.extend(local.shard.scripts().digests().map(half));
             let script_calls = local.shard.script_calls().counts().iter();
             calls.extend(script_calls.map(CallStats::of_script));
+            for (code, count) in local.shard.script_calls().errors() {
+                *errors.entry(code.to_owned()).or_default() += count;
+                error_count += count;
+            }
         }
         let baselines = &engine.node.observed.baselines;
         let config = engine.node.settings.config();
@@ -120,8 +126,8 @@ impl CoreFacts {
             output_bytes_max: 0,
             input_bytes_max: 0,
             calls,
-            errors: observed.calls.errors().clone(),
-            error_count: observed.calls.error_count(),
+            errors,
+            error_count,
             per_second: observed.rates.per_second(engine.now.monotonic_us, counts),
             log_writes_us: observed.log_writes_us.clone(),
             peak_bytes: 0,

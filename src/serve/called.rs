@@ -35,6 +35,8 @@ pub struct Ran {
     pub slow: SmallVec<[(Vec<Vec<u8>>, u64); 1]>,
     /// Lines for MONITOR: what scripts called.
     pub lines: Vec<u8>,
+    /// Whether a call was refused for want of memory.
+    pub refused: bool,
 }
 
 impl Ran {
@@ -44,6 +46,7 @@ impl Ran {
         self.each_ns.extend(other.each_ns);
         self.slow.extend(other.slow);
         self.lines.extend(other.lines);
+        self.refused |= other.refused;
     }
 }
 
@@ -80,7 +83,7 @@ impl Engine {
         begun: &Begun,
     ) {
         if state.waiting.is_none() && state.run.is_none() {
-            let end = std::mem::take(&mut self.ended);
+            let end = std::mem::take(&mut self.ended).of(command);
             let calls = &mut self.node.observed.calls;
             if begun.timed {
                 let ns = calls.end();
@@ -225,6 +228,7 @@ impl Engine {
             Called::Nothing => {}
             Called::One(command) => {
                 let end = if reply.first() == Some(&b'-') { calls.error(reply) } else { CallEnd::Done };
+                let end = if ran.refused { CallEnd::Rejected } else { end };
                 let is_wait = matches!(command.name, "wait" | "waitaof");
                 // Who waits costs nothing; who asks the node has waited for all of it.
                 let ns = if arguments.is_some() {

@@ -286,6 +286,11 @@ impl Engine {
                 WireReply::new(out, state.session.protocol).error(text);
                 self.replied(state, out, start, before, None);
             }
+            Outcome::Refused(text) => {
+                WireReply::new(out, state.session.protocol).error(text);
+                self.replied(state, out, start, before, None);
+                self.ended = CallEnd::Rejected;
+            }
             Outcome::NotServing | Outcome::None => self.replied(state, out, start, before, None),
         }
     }

@@ -127,6 +127,10 @@ impl Engine {
                             replies.truncate(before);
                             WireReply::new(replies, *protocol).error(text);
                         }
+                        Outcome::Refused(text) => {
+                            ran.refused = true;
+                            WireReply::new(replies, *protocol).error(text);
+                        }
                         Outcome::Done(opens) => *gate = gate.and(opens),
                         Outcome::NotServing | Outcome::None => {}
                     }
@@ -162,7 +166,7 @@ impl Engine {
                         }
                         return Err(Pending::Aside(aside));
                     }
-                    Outcome::Stopped(text) => {
+                    Outcome::Stopped(text) | Outcome::Refused(text) => {
                         replies.clear();
                         WireReply::new(replies, *protocol).error(text);
                     }

@@ -13,6 +13,7 @@ mod common;
 mod bits;
 mod connection;
 mod conversions;
+mod errors;
 mod expiry;
 mod functions;
 mod generate;

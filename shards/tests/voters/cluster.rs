@@ -380,7 +380,7 @@ impl Cluster {
                     self.answers[task.ticket.0] = Answer::NotServing;
                     return;
                 }
-                Outcome::None => panic!("a request has an outcome"),
+                Outcome::Refused(_) | Outcome::None => panic!("a request has an outcome"),
             }
         }
     }
