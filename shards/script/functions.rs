@@ -129,6 +129,11 @@ impl Registry {
 pub(super) struct Callbacks(BTreeMap<LibraryId, Vec<Chunk>>);
 
 impl Vm {
+    /// Whether libraries are loaded in it.
+    pub(super) fn has_libraries(&self) -> bool {
+        !self.callbacks.0.is_empty()
+    }
+
     /// Loads a library and keeps its callbacks.
     fn instantiate(
         &mut self,

@@ -90,24 +90,49 @@ impl Pool {
     /// # Panics
     /// If the machine has no memory for a VM.
     pub(super) fn ready(&mut self) -> VmId {
+        if self.memory.used_bytes() > self.limits.pool_bytes_max / 2 {
+            self.make_room();
+        }
         while let Some(&id) = self.idle.last() {
-            if !self.slot(id).vm.wants_cleaning() {
+            let wants_cleaning = self.slot(id).vm.wants_cleaning();
+            if !wants_cleaning && !self.keeps_too_much(id) {
                 return id;
             }
-            if self.count() >= self.limits.vms_max {
+            if wants_cleaning && self.count() >= self.limits.vms_max {
                 self.slot_mut(id).vm.collect();
-                return id;
+                continue;
             }
             self.idle.pop();
-            self.cleaning.push(id);
+            if wants_cleaning {
+                self.cleaning.push(id);
+            } else {
+                self.retire(id);
+            }
         }
-        if self.count() >= self.limits.vms_max || self.memory.used_bytes() > self.limits.pool_bytes_max / 2 {
+        if self.count() >= self.limits.vms_max {
             self.end_cleaning();
         }
         if self.idle.is_empty() {
             self.add().unwrap_or_else(|error| panic!("{error}"));
         }
         *self.idle.last().expect("there is one now")
+    }
+
+    /// Whether what a VM has compiled, and is no garbage, takes the place that a script may need: a new one compiles only what runs.
+    fn keeps_too_much(&self, id: VmId) -> bool {
+        let slot = self.slot(id);
+        let bytes_max = self.limits.vm_bytes_max.min(self.limits.pool_bytes_max);
+        slot.vm.room().memory.used_bytes() > bytes_max / 2
+            && (slot.chunks.iter().any(Option::is_some) || slot.vm.has_libraries())
+    }
+
+    /// Garbage goes at once, and VMs that nobody needs now, as long as half of the memory is in use.
+    fn make_room(&mut self) {
+        self.end_cleaning();
+        while self.idle.len() > 1 && self.memory.used_bytes() > self.limits.pool_bytes_max / 2 {
+            let id = self.idle.remove(0);
+            self.slots[id.0 as usize] = None;
+        }
     }
 
     /// What is being cleaned is needed at once.

@@ -188,15 +188,15 @@ end
 coroutine_library.running = running
 coroutine_library.yield = yield
 
--- Moving many elements is done in steps; LuaJIT's own is compiled where a script calls it often.
+-- Moving many elements is done in steps; LuaJIT's own is compiled where a script calls it often. What is no place near the end, or
+-- becomes none when it is made an integer (a NaN, 2^31, a string), may be a long way.
 local insert, insert_far = table.insert, libraries.table.insert
 function table_library.insert(...)
   local list, place = ...
   if contents_of[list] then return refuse() end
-  if select('#', ...) == 3 and type(list) == 'table' and type(place) == 'number' and #list - place > 1000 then
-    return insert_far(...)
-  end
-  return insert(...)
+  if select('#', ...) ~= 3 or type(list) ~= 'table' then return insert(...) end
+  if type(place) == 'number' and place > #list - 1000 and place < 2147483648 then return insert(...) end
+  return insert_far(...)
 end
 
 local maxn = table.maxn

@@ -447,6 +447,22 @@ fn memory_is_bounded() {
     }
 }
 
+/// What VMs keep compiled is given up before a script that runs is short of memory for it.
+#[test]
+fn compiled_scripts_leave_place_for_those_that_run() {
+    let mut bench = Bench::new();
+    let limits = ScriptLimits { memory_bytes_max: 1 << 20, vms_max: 2, ..ScriptLimits::default() };
+    bench.engine = ScriptEngine::new(limits, Interrupt::default()).unwrap();
+    for round in 0..2 {
+        for number in 0..40 {
+            let lines: String = (0..700).map(|line| format!("t[#t + 1] = 'line {line} of {number}'\n")).collect();
+            let reply = bench.eval(&format!("local t = {{}}\n{lines}return #t"));
+            assert_eq!(reply, ":700\r\n", "script {number}, round {round}");
+        }
+    }
+    assert!(bench.engine.memory_bytes() < 2 << 20);
+}
+
 #[test]
 fn depth_is_bounded() {
     let mut bench = Bench::new();

@@ -110,6 +110,8 @@ const ENDLESS: &[&str] = &[
     "while true do redis.pcall('get', 'k') end",
     "while true do pcall(redis.call, 'nosuch') end",
     "for i = 1, math.huge do local s = tostring(i) end",
+    "table.insert({1}, '-2000000000', 1)",
+    "table.insert({1}, 2147483700, 1)",
     "local s = string.rep('a', 100) while true do pcall(string.find, s, '.-b') end",
     // Twice as much at each level of handlers.
     "local function h(m) xpcall(error, h) error(m) end xpcall(error, h)",
