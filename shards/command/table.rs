@@ -61,13 +61,20 @@ fn index() -> &'static Index {
     })
 }
 
+/// Where the search for a name begins, in whatever case it is written. No byte is copied: this is done for each command.
 #[inline]
-fn slot(lower: &[u8]) -> usize {
-    let mut hash: u64 = lower.len() as u64;
-    for chunk in lower.chunks(8) {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        hash = (hash ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+fn slot(name: &[u8]) -> usize {
+    /// The bit that tells a letter's cases apart; in other bytes it may well be set.
+    const ANY_CASE: u64 = 0x2020_2020_2020_2020;
+    let mut hash: u64 = name.len() as u64;
+    let mut add = |word: u64| hash = (hash ^ (word | ANY_CASE)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+    let (words, rest) = name.as_chunks::<8>();
+    words.iter().for_each(|word| add(u64::from_le_bytes(*word)));
+    match (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            add(u64::from(u32::from_le_bytes(*first)) << 32 | u64::from(u32::from_le_bytes(*last)));
+        }
+        _ => add(rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte))),
     }
     hash as usize % SLOTS
 }
@@ -78,14 +85,10 @@ pub fn find(name: &[u8]) -> Option<&'static Command> {
     if name.len() > NAME_BYTES_MAX {
         return None;
     }
-    let mut lower = [0; NAME_BYTES_MAX];
-    let lower = &mut lower[..name.len()];
-    lower.copy_from_slice(name);
-    lower.make_ascii_lowercase();
     let index = index();
-    let mut slot = slot(lower);
+    let mut slot = slot(name);
     while let Some(command) = index.slots[slot] {
-        if command.name.as_bytes() == lower {
+        if command.name.as_bytes().eq_ignore_ascii_case(name) {
             return Some(command);
         }
         slot = (slot + 1) % SLOTS;

@@ -119,14 +119,11 @@ unsafe fn call(l: *mut lua_State, raises: bool) -> Then {
         }
         let count = lua_gettop(l);
         let (answer, is_error, failure) = {
-            let mut numbers = SmallVec::new();
-            let arguments = match read_arguments(l, count, &mut numbers) {
-                Ok(arguments) => arguments,
-                Err(text) => {
-                    push_error(l, text);
-                    return if raises { Then::Raise } else { Then::Return(1) };
-                }
-            };
+            let (mut numbers, mut arguments) = (SmallVec::new(), SmallVec::new());
+            if let Err(text) = read_arguments(l, count, &mut numbers, &mut arguments) {
+                push_error(l, text);
+                return if raises { Then::Raise } else { Then::Return(1) };
+            }
             loop {
                 let mut reply = LuaReply::new(l, room);
                 let answer = room.ask(|host| {
@@ -162,15 +159,16 @@ unsafe fn call(l: *mut lua_State, raises: bool) -> Then {
 
 /// The arguments as slices into the Lua strings, which the stack keeps in place; numbers are written into `numbers`.
 #[inline(always)]
-unsafe fn read_arguments(
+unsafe fn read_arguments<'n>(
     l: *mut lua_State,
     count: c_int,
-    numbers: &mut SmallVec<[NumberText; INLINE_NUMBERS]>,
-) -> Result<SmallVec<[&[u8]; INLINE_ARGUMENTS]>, &'static [u8]> {
+    numbers: &'n mut SmallVec<[NumberText; INLINE_NUMBERS]>,
+    arguments: &mut SmallVec<[&'n [u8]; INLINE_ARGUMENTS]>,
+) -> Result<(), &'static [u8]> {
     if count == 0 {
         return Err(b"ERR Please specify at least one argument for this redis lib call");
     }
-    let mut arguments = SmallVec::with_capacity(count as usize);
+    arguments.reserve(count as usize);
     // SAFETY: indexes up to `count` are there.
     unsafe {
         for index in 1..=count {
@@ -187,14 +185,14 @@ unsafe fn read_arguments(
         }
         if !numbers.is_empty() {
             let mut texts = numbers.iter();
-            for (index, argument) in (1..=count).zip(&mut arguments) {
+            for (index, argument) in (1..=count).zip(arguments) {
                 if lua_type(l, index) == LUA_TNUMBER {
                     *argument = texts.next().expect("one text per number").as_bytes();
                 }
             }
         }
     }
-    Ok(arguments)
+    Ok(())
 }
 
 unsafe fn error_reply(l: *mut lua_State) -> Then {
@@ -332,9 +330,9 @@ unsafe fn acl_check(l: *mut lua_State) -> Then {
     unsafe {
         let room = room(l);
         let _lifted = room.memory.lift();
-        let mut numbers = SmallVec::new();
-        let answer = match read_arguments(l, lua_gettop(l), &mut numbers) {
-            Ok(arguments) => room.ask(|host| host.acl_check(&arguments)),
+        let (mut numbers, mut arguments) = (SmallVec::new(), SmallVec::new());
+        let answer = match read_arguments(l, lua_gettop(l), &mut numbers, &mut arguments) {
+            Ok(()) => room.ask(|host| host.acl_check(&arguments)),
             Err(text) => return raise(l, text),
         };
         match answer {
