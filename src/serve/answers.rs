@@ -47,7 +47,10 @@ impl Engine {
         let ended = Ended::of(&mut waiting);
         if state.exec.is_some() && !matches!(waiting.finish, Finish::ExecEnd) {
             self.finish_within_exec(state, waiting, ended);
+            // Quick commands among the pieces share a reading, as those of one receive do.
+            self.node.observed.calls.begin_batch();
             let finished = self.run_exec(socket, state, out, start);
+            self.node.observed.calls.end_batch();
             if finished {
                 self.exec_called(state);
             }

@@ -211,3 +211,17 @@ fn an_exec_with_commands_of_the_node_is_isolated() {
         assert!(parts[8].bytes().is_some_and(|text| text.starts_with(b"# Keyspace")));
     }
 }
+
+/// Quick commands that EXEC runs by itself, after one that asked the node, are counted and timed like others.
+#[test]
+fn quick_commands_of_a_transaction_that_waited_are_counted() {
+    let server = subject().start();
+    let mut client = server.client();
+    assert!(client.run("CONFIG RESETSTAT").is_ok());
+    for line in ["MULTI", "CONFIG GET maxmemory", "UNWATCH", "ECHO text", "UNWATCH", "EXEC"] {
+        client.run(line);
+    }
+    let stats = client.run("INFO commandstats").text();
+    let line = stats.lines().find(|line| line.starts_with("cmdstat_unwatch:")).unwrap_or_default();
+    assert!(line.contains("calls=2,"), "{stats}");
+}
