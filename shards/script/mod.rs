@@ -1,6 +1,8 @@
 //! The Lua room: VMs, the sandbox, and the `redis.*` functions. It knows a callback into the shard, not commands.
 
 mod api;
+mod chunk;
+mod cleaning;
 mod convert;
 mod encoded;
 mod engine;
@@ -29,6 +31,7 @@ mod pool;
 mod random;
 mod registration;
 mod room;
+mod sandbox;
 #[cfg(test)]
 mod script_tests;
 mod self_test;
