@@ -14,6 +14,8 @@ mod fiber;
 mod function_tests;
 mod functions;
 #[cfg(test)]
+mod fuzz_author;
+#[cfg(test)]
 mod fuzz_tests;
 mod host;
 mod interrupt;
