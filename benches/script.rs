@@ -1,79 +1,12 @@
 //! What a script costs apart from its commands: the host answers at once. Beside it, the same script with mlua's closures.
 
+mod hosts;
+
 use criterion::{Criterion, criterion_group, criterion_main};
+use hosts::{Host, Sum, VALUE};
 use mlua::{Lua, Variadic};
-use ringkeep_shards::reply::{Protocol, ReplySink};
-use ringkeep_shards::script::{
-    CallEnd, Interrupt, LogLevel, Script, ScriptEnd, ScriptEngine, ScriptFlags, ScriptHost, ScriptLimits,
-};
+use ringkeep_shards::script::{Interrupt, Script, ScriptEnd, ScriptEngine, ScriptLimits};
 use std::hint::black_box;
-
-const VALUE: &[u8; 64] = b"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-
-/// Answers every command with 64 bytes.
-struct Host;
-
-impl ScriptHost for Host {
-    fn begin(&mut self, _: ScriptFlags, _: bool) -> Result<(), &'static str> {
-        Ok(())
-    }
-
-    fn expect(&mut self, _: &[&[u8]]) {}
-
-    fn passed_on(&mut self, _: &[u8]) {}
-
-    fn call(&mut self, arguments: &[&[u8]], reply: &mut dyn ReplySink) -> CallEnd {
-        black_box(arguments);
-        reply.bulk(VALUE);
-        CallEnd::Done
-    }
-
-    fn log(&mut self, _: LogLevel, _: &[u8]) {}
-
-    fn set_protocol(&mut self, _: Protocol) {}
-
-    fn acl_check(&mut self, _: &[&[u8]]) -> Option<bool> {
-        None
-    }
-}
-
-/// Counts what is written.
-#[derive(Default)]
-struct Count(usize);
-
-impl ReplySink for Count {
-    fn protocol(&self) -> Protocol {
-        Protocol::Resp2
-    }
-    fn simple_bytes(&mut self, text: &[u8]) {
-        self.0 += text.len();
-    }
-    fn error_bytes(&mut self, text: &[u8]) {
-        panic!("{}", text.escape_ascii());
-    }
-    fn integer(&mut self, _: i64) {
-        self.0 += 1;
-    }
-    fn bulk(&mut self, bytes: &[u8]) {
-        self.0 += black_box(bytes).len();
-    }
-    fn null(&mut self) {
-        self.0 += 1;
-    }
-    fn null_array(&mut self) {
-        self.0 += 1;
-    }
-    fn array(&mut self, _: usize) {}
-    fn map(&mut self, _: usize) {}
-    fn set(&mut self, _: usize) {}
-    fn push(&mut self, _: usize) {}
-    fn double(&mut self, _: f64) {}
-    fn boolean(&mut self, _: bool) {}
-    fn big_number(&mut self, _: &[u8]) {}
-    fn verbatim(&mut self, _: [u8; 3], _: &[u8]) {}
-    fn attribute(&mut self, _: usize) {}
-    fn encoded(&mut self, _: &[u8]) {}
-}
 
 const ONE_GET: &str = "return redis.call('GET', KEYS[1])";
 const SEVEN_GETS: &str = "
@@ -101,20 +34,20 @@ fn scripts(criterion: &mut Criterion) {
         let digest = engine.load(source.as_bytes()).expect("it compiles");
         criterion.bench_function(&format!("script/evalsha/{name}"), |bencher| {
             bencher.iter(|| {
-                let mut count = Count::default();
+                let mut sum = Sum::default();
                 let script = Script::Digest(digest.as_bytes());
-                let end = engine.run(script, black_box(keys), &[], false, &mut Host, &mut count);
+                let end = engine.run(script, black_box(keys), &[], false, &mut Host, &mut sum);
                 assert_eq!(end, ScriptEnd::Done);
-                count.0
+                sum.0
             });
         });
     }
     criterion.bench_function("script/eval/seven GETs", |bencher| {
         bencher.iter(|| {
-            let mut count = Count::default();
+            let mut sum = Sum::default();
             let script = Script::Source(SEVEN_GETS.as_bytes());
-            engine.run(script, black_box(&KEYS), &[], false, &mut Host, &mut count);
-            count.0
+            engine.run(script, black_box(&KEYS), &[], false, &mut Host, &mut sum);
+            sum.0
         });
     });
 }

@@ -1,63 +1,12 @@
 //! The functions of strings and tables that are ours, beside LuaJIT's own in a plain VM: the same scripts in both.
 
+mod hosts;
+
 use criterion::{Criterion, criterion_group, criterion_main};
+use hosts::{Host, Sum};
 use mlua::Lua;
-use ringkeep_shards::reply::{Protocol, ReplySink};
-use ringkeep_shards::script::{
-    CallEnd, Interrupt, LogLevel, Script, ScriptEnd, ScriptEngine, ScriptFlags, ScriptHost, ScriptLimits,
-};
+use ringkeep_shards::script::{Interrupt, Script, ScriptEnd, ScriptEngine, ScriptLimits};
 use std::hint::black_box;
-
-/// Is not asked anything.
-struct Host;
-
-impl ScriptHost for Host {
-    fn begin(&mut self, _: ScriptFlags, _: bool) -> Result<(), &'static str> {
-        Ok(())
-    }
-    fn expect(&mut self, _: &[&[u8]]) {}
-
-    fn passed_on(&mut self, _: &[u8]) {}
-
-    fn call(&mut self, _: &[&[u8]], _: &mut dyn ReplySink) -> CallEnd {
-        CallEnd::Abandon
-    }
-    fn log(&mut self, _: LogLevel, _: &[u8]) {}
-    fn set_protocol(&mut self, _: Protocol) {}
-    fn acl_check(&mut self, _: &[&[u8]]) -> Option<bool> {
-        None
-    }
-}
-
-/// Keeps the number that a script answers with.
-#[derive(Default)]
-struct Answer(i64);
-
-impl ReplySink for Answer {
-    fn protocol(&self) -> Protocol {
-        Protocol::Resp2
-    }
-    fn simple_bytes(&mut self, _: &[u8]) {}
-    fn error_bytes(&mut self, text: &[u8]) {
-        panic!("{}", text.escape_ascii());
-    }
-    fn integer(&mut self, value: i64) {
-        self.0 = value;
-    }
-    fn bulk(&mut self, _: &[u8]) {}
-    fn null(&mut self) {}
-    fn null_array(&mut self) {}
-    fn array(&mut self, _: usize) {}
-    fn map(&mut self, _: usize) {}
-    fn set(&mut self, _: usize) {}
-    fn push(&mut self, _: usize) {}
-    fn double(&mut self, _: f64) {}
-    fn boolean(&mut self, _: bool) {}
-    fn big_number(&mut self, _: &[u8]) {}
-    fn verbatim(&mut self, _: [u8; 3], _: &[u8]) {}
-    fn attribute(&mut self, _: usize) {}
-    fn encoded(&mut self, _: &[u8]) {}
-}
 
 /// What all scripts start with; each then runs its own lines and answers with `n`.
 const BEFORE: &str = "
@@ -132,12 +81,12 @@ fn strings(criterion: &mut Criterion) {
         let source = format!("{BEFORE}{source}\nreturn n");
         let digest = engine.load(source.as_bytes()).expect("it compiles");
         let theirs = lua.load(&*source).into_function().expect("it compiles");
-        let mut answer = Answer::default();
+        let mut answer = Sum::default();
         let end = engine.run(Script::Digest(digest.as_bytes()), &[], &[], false, &mut Host, &mut answer);
         assert_eq!((end, answer.0), (ScriptEnd::Done, theirs.call::<i64>(()).expect("it runs")), "{name}");
         criterion.bench_function(&format!("strings/{name}/ours"), |bencher| {
             bencher.iter(|| {
-                let mut answer = Answer::default();
+                let mut answer = Sum::default();
                 engine.run(Script::Digest(digest.as_bytes()), &[], &[], false, &mut Host, &mut answer);
                 black_box(answer.0)
             });

@@ -30,6 +30,7 @@ mod view;
 #[cfg(test)]
 mod view_tests;
 mod view_walk;
+mod view_writes;
 mod watch;
 
 pub use batch::{ClosedBatch, Mark};

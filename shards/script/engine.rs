@@ -1,5 +1,6 @@
 //! The scripts that a shard knows, and the VM that runs them.
 
+use super::chunk::{Chunk, CompileError};
 use super::functions::Registry;
 use super::host::ScriptHost;
 use super::interrupt::Interrupt;
@@ -7,7 +8,7 @@ use super::pool::{Pool, PoolLimits, VmId};
 use super::random::Random;
 use super::source::{Running, ScriptDigest, ScriptFlags, parse_shebang};
 use super::tail_calls::keep_lines;
-use super::vm::{Callee, Chunk, CompileError, RunEnd};
+use super::vm::{Callee, RunEnd};
 use crate::limits::SCRIPT_VMS_MAX;
 use crate::reply::ReplySink;
 use hashbrown::HashTable;

@@ -8,13 +8,14 @@
 //!  callbacks: library -> functions of Lua                         one list per VM
 //! ```
 
+use super::chunk::Chunk;
 use super::engine::{ScriptEnd, ScriptEngine, ScriptError};
 use super::host::{LogLevel, ScriptHost};
 use super::metadata::parse_library;
 use super::pool::VmId;
 use super::registration::Registered;
 use super::source::ScriptFlags;
-use super::vm::{Callee, Chunk, Vm};
+use super::vm::{Callee, Vm};
 use crate::reply::ReplySink;
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -3,6 +3,7 @@
 //! As in Redis that world has `redis.register_function`, `redis.log` and the version, and no other global. What the text captured
 //! there it keeps; its functions see the globals of all scripts when they run.
 
+use super::chunk::CompileError;
 use super::host::{CallEnd, LogLevel, ScriptHost};
 use super::lua::*;
 use super::lua_reply::push_error;
@@ -10,7 +11,7 @@ use super::registration::{LOAD_TIMEOUT, Loading, Registered};
 use super::room::{AtSliceEnd, Ending, room};
 use super::source::ScriptFlags;
 use super::tail_calls::keep_lines;
-use super::vm::{CompileError, Vm};
+use super::vm::Vm;
 use super::{failure, slots};
 use crate::limits::{LIBRARY_LOAD_STEPS_MAX, SCRIPT_LOG_LINES_MAX};
 use crate::reply::{Protocol, ReplySink};

@@ -1,6 +1,8 @@
 //! The Lua room: VMs, the sandbox, and the `redis.*` functions. It knows a callback into the shard, not commands.
 
 mod api;
+mod chunk;
+mod cleaning;
 mod convert;
 mod encoded;
 mod engine;
@@ -11,6 +13,8 @@ mod fiber;
 #[cfg(test)]
 mod function_tests;
 mod functions;
+#[cfg(test)]
+mod fuzz_author;
 #[cfg(test)]
 mod fuzz_tests;
 mod host;
@@ -29,6 +33,7 @@ mod pool;
 mod random;
 mod registration;
 mod room;
+mod sandbox;
 #[cfg(test)]
 mod script_tests;
 mod self_test;

@@ -3,12 +3,13 @@
 //! A script runs in the VM that stands ready. If it outlives its slice it keeps that VM, and another takes the place: an idle one, or a
 //! new one. At most [`PoolLimits::vms_max`] exist, and one of them always stands ready, so that a short script never waits for long ones.
 
+use super::chunk::{Chunk, CompileError};
 use super::functions::LibraryId;
 use super::interrupt::Interrupt;
 use super::lua::turn_jit_off;
 use super::memory::{Memory, PoolMemory};
 use super::source::Running;
-use super::vm::{Chunk, CompileError, Vm};
+use super::vm::Vm;
 use std::rc::Rc;
 
 /// Bounds of a [`Pool`].

@@ -1,11 +1,11 @@
 //! `redis.register_function`: what a library says while it is loaded.
 
+use super::chunk::Chunk;
 use super::lua::*;
 use super::metadata::{BAD_NAME, is_name};
 use super::room::room;
 use super::shell::{Then, functions, raise};
 use super::source::ScriptFlags;
-use super::vm::Chunk;
 use crate::limits::LIBRARY_FUNCTIONS_MAX;
 use std::os::raw::c_int;
 

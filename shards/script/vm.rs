@@ -1,56 +1,28 @@
 //! One LuaJIT VM: made, locked, and running one script at a time.
 
-use super::api;
+use super::chunk::Chunk;
+use super::cleaning::Cleaning;
 use super::convert::write_value;
 use super::failure;
 use super::fiber::{Fiber, Left};
 use super::functions::Callbacks;
 use super::host::ScriptHost;
 use super::interrupt::Interrupt;
-use super::libraries::{self, LIBRARIES};
+use super::libraries;
 use super::lua::*;
 use super::memory::{Memory, allocate};
 use super::random::Random;
-use super::registration::redis_register_function;
 use super::room::{AtSliceEnd, Ending, Room};
+use super::sandbox;
 use super::slots;
-use super::source::{Running, ScriptDigest, is_skipped};
+use super::source::{Running, ScriptDigest};
 use crate::limits::SCRIPT_ARGUMENTS_MAX;
 use crate::reply::{Discarded, Protocol, ReplySink};
-use std::ffi::CStr;
 use std::mem::ManuallyDrop;
 use std::os::raw::c_int;
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
 use std::rc::Rc;
-
-/// The text that builds the sandbox.
-const SANDBOX: &str = include_str!("sandbox.lua");
-/// Garbage that is worth a collection although nothing wants its room, in bytes.
-const BLOAT_BYTES_MIN: usize = 768 << 10;
-/// A function of one VM, a compiled chunk or a library's callback: its number in that VM's registry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Chunk(c_int);
-
-impl Chunk {
-    /// Keeps the function on top of the stack, which is popped.
-    ///
-    /// # Safety
-    /// `l` is a live thread of the VM, with the limit lifted.
-    pub(super) unsafe fn keep(l: *mut lua_State) -> Self {
-        // SAFETY: see above.
-        Chunk(unsafe { luaL_ref(l, LUA_REGISTRYINDEX) })
-    }
-
-    /// Pushes the function.
-    ///
-    /// # Safety
-    /// As for [`Chunk::keep`]; a slot is free, and the function was not released.
-    pub(super) unsafe fn push(self, l: *mut lua_State) {
-        // SAFETY: see above.
-        unsafe { lua_rawgeti_(l, LUA_REGISTRYINDEX, self.0) };
-    }
-}
 
 /// What a run calls.
 #[derive(Clone, Debug)]
@@ -69,14 +41,6 @@ impl Callee {
             Callee::Function(_, name) => name,
         }
     }
-}
-
-/// Why a text did not compile.
-pub(super) enum CompileError {
-    /// The message of Lua's parser.
-    Syntax(Vec<u8>),
-    /// The VM's memory limit.
-    Memory,
 }
 
 /// How a run ended, as the VM sees it, or that it goes on.
@@ -101,12 +65,7 @@ pub(super) struct Vm {
     main: *mut lua_State,
     room: NonNull<Room>,
     fiber: ManuallyDrop<Fiber>,
-    /// What was in use after the last full collection: another one is of use only when much more is.
-    floor_bytes: usize,
-    /// Collections that have ended since cleaning began.
-    cycles: u8,
-    /// What was in use after the last of them.
-    cycle_bytes: usize,
+    pub(super) cleaning: Cleaning,
     run: Run,
     /// Its memory ran out, or a run was taken down in it: nobody knows what state its libraries are in.
     pub(super) is_spent: bool,
@@ -154,20 +113,18 @@ impl Vm {
                 main,
                 room,
                 fiber,
-                floor_bytes: 0,
-                cycles: 0,
-                cycle_bytes: 0,
+                cleaning: Cleaning::default(),
                 run,
                 is_spent: false,
                 callbacks: Callbacks::default(),
             };
-            if lua_cpcall(main, build, std::ptr::null_mut()) != LUA_OK {
+            if lua_cpcall(main, sandbox::build, std::ptr::null_mut()) != LUA_OK {
                 return Err(format!("the Lua sandbox: {}", String::from_utf8_lossy(string_at(main, -1))));
             }
             slots::fill(main);
             vm.renew_thread();
             lua_gc(main, LUA_GCCOLLECT, 0);
-            vm.floor_bytes = vm.room().memory.used_bytes();
+            vm.measure_floor();
             vm.room().memory.belongs_to(main);
             vm.room().memory.set_lifted(false);
             vm.room().memory.rest(main);
@@ -183,61 +140,6 @@ impl Vm {
     /// The state, for a hook that is to be set from outside.
     pub(super) fn state(&self) -> *mut lua_State {
         self.main
-    }
-
-    /// Compiles a text (no bytecode) and keeps the function. Errors call the text `name`.
-    pub(super) fn compile(&mut self, text: &[u8], name: &CStr) -> Result<Chunk, CompileError> {
-        if text.starts_with(&LUA_SIGNATURE[..1]) {
-            return Err(CompileError::Syntax(b"attempt to load chunk with wrong mode".to_vec()));
-        }
-        // A first line with a # is none to LuaJIT, since files may have one. Redis's Lua reads no files.
-        let spaced: Vec<u8>;
-        let text = if is_skipped(text) {
-            spaced = [b" ", text].concat();
-            &spaced
-        } else {
-            text
-        };
-        match self.try_compile(text, name) {
-            Err(CompileError::Memory) => {
-                self.collect();
-                self.try_compile(text, name)
-            }
-            result => result,
-        }
-    }
-
-    fn try_compile(&mut self, text: &[u8], name: &CStr) -> Result<Chunk, CompileError> {
-        let l = self.main;
-        // SAFETY: `luaL_loadbuffer` is protected by itself; the rest runs with the limit lifted.
-        unsafe {
-            lua_settop(l, slots::COUNT);
-            let status = luaL_loadbuffer(l, text.as_ptr().cast(), text.len(), name.as_ptr());
-            let _lifted = self.room().memory.lift();
-            match status {
-                LUA_OK => Ok(Chunk::keep(l)),
-                LUA_ERRMEM => Err(CompileError::Memory),
-                _ => Err(CompileError::Syntax(string_at(l, -1).to_vec())),
-            }
-        }
-    }
-
-    /// Forgets a compiled function.
-    pub(super) fn release(&mut self, chunk: Chunk) {
-        let _lifted = self.room().memory.lift();
-        // SAFETY: the limit is lifted.
-        unsafe { luaL_unref(self.main, LUA_REGISTRYINDEX, chunk.0) };
-    }
-
-    /// Collects all garbage.
-    pub(super) fn collect(&mut self) {
-        {
-            let _lifted = self.room().memory.lift();
-            self.room().memory.wake();
-            // SAFETY: the limit is lifted.
-            unsafe { lua_gc(self.main, LUA_GCCOLLECT, 0) };
-        }
-        self.floor_bytes = self.room().memory.used_bytes();
     }
 
     /// Runs a script or a function and writes its result, or its error, to `reply`, unless it is set aside.
@@ -447,47 +349,6 @@ impl Vm {
             }
         }
     }
-
-    /// Whether so much of its memory is garbage, perhaps, that a script could fail for it: it is to be cleaned before it runs another.
-    pub(super) fn wants_cleaning(&self) -> bool {
-        let memory = &self.room().memory;
-        let used_bytes = memory.used_bytes();
-        used_bytes > memory.limit_bytes() / 2 && used_bytes > self.floor_bytes + self.floor_bytes / 2
-    }
-
-    /// What it was left with when it was cleaned last is no measure any more: what it had compiled goes.
-    pub(super) fn forget_floor(&mut self) {
-        self.floor_bytes = 0;
-    }
-
-    /// Whether it holds much more than what it was left with when it was cleaned last.
-    pub(super) fn is_bloated(&self) -> bool {
-        self.room().memory.used_bytes() > self.floor_bytes + self.floor_bytes / 2 + BLOAT_BYTES_MIN
-    }
-
-    /// Collects a slice of its garbage; whether there is more to do.
-    pub(super) fn clean_some(&mut self, steps: usize) -> bool {
-        let is_done = {
-            let _lifted = self.room().memory.lift();
-            self.room().memory.wake();
-            // SAFETY: the limit is lifted.
-            (0..steps).any(|_| unsafe { lua_gc(self.main, LUA_GCSTEP, 0) } != 0)
-        };
-        // The cycle that was under way leaves what became garbage after its begin: it takes one more.
-        if !is_done {
-            return true;
-        }
-        self.cycles = self.cycles.saturating_add(1);
-        // A collection also halves LuaJIT's own buffer, until it fits what is written there.
-        let used_bytes = self.room().memory.used_bytes();
-        let before = std::mem::replace(&mut self.cycle_bytes, used_bytes);
-        if self.cycles < 2 || used_bytes + BLOAT_BYTES_MIN < before {
-            return true;
-        }
-        self.cycles = 0;
-        self.floor_bytes = used_bytes;
-        false
-    }
 }
 
 impl Drop for Vm {
@@ -525,75 +386,4 @@ unsafe fn push_list(l: *mut lua_State, values: &[&[u8]]) {
             lua_rawseti_(l, -2, index);
         }
     }
-}
-
-/// Opens the libraries and builds the sandbox; runs protected.
-unsafe extern "C-unwind" fn build(l: *mut lua_State) -> c_int {
-    // SAFETY: nothing is owned here.
-    unsafe {
-        let libraries: [lua_CFunction; 7] =
-            [luaopen_base, luaopen_table, luaopen_string, luaopen_math, luaopen_bit, luaopen_os, luaopen_jit];
-        for library in libraries {
-            lua_pushcfunction(l, library);
-            lua_call(l, 0, 0);
-        }
-        if luaL_loadbuffer(l, SANDBOX.as_ptr().cast(), SANDBOX.len(), c"=sandbox".as_ptr()) != LUA_OK {
-            lua_error(l);
-        }
-        // LuaJIT makes these texts when it has overwritten the function in its frame, which an error of the memory limit then looks at:
-        // they are there from the start.
-        for text in [c"cannot resume dead coroutine", c"cannot resume running coroutine"] {
-            lua_pushstring_(l, text.as_ptr());
-            luaL_ref(l, LUA_REGISTRYINDEX);
-        }
-        lua_createtable(l, 0, 32);
-        for (name, function) in api::REDIS_FUNCTIONS {
-            lua_pushcfunction(l, function);
-            lua_setfield(l, -2, name.as_ptr());
-        }
-        for (name, number) in api::REDIS_NUMBERS {
-            lua_pushnumber(l, number);
-            lua_setfield(l, -2, name.as_ptr());
-        }
-        for (name, text) in api::REDIS_TEXTS {
-            push_bytes(l, text.as_bytes());
-            lua_setfield(l, -2, name.as_ptr());
-        }
-        let functions: [lua_CFunction; 8] = [
-            api::assigned_to_locked,
-            api::refused_by_locked,
-            api::missing_global,
-            api::random,
-            api::random_seed,
-            api::coroutine_running,
-            api::coroutine_yield,
-            api::is_stopped,
-        ];
-        for function in functions {
-            lua_pushcfunction(l, function);
-        }
-        lua_createtable(l, 0, LIBRARIES.len() as c_int);
-        for (library, functions) in LIBRARIES {
-            lua_createtable(l, 0, functions.len() as c_int);
-            for (name, function) in functions {
-                lua_pushcfunction(l, *function);
-                lua_setfield(l, -2, name.as_ptr());
-            }
-            lua_setfield(l, -2, library.as_ptr());
-        }
-        for (library, constants) in libraries::CONSTANTS {
-            lua_getfield_(l, -1, library.as_ptr());
-            for (name, constant) in constants {
-                constant.push(l);
-                lua_setfield(l, -2, name.as_ptr());
-            }
-            lua_pop(l, 1);
-        }
-        lua_pushcfunction(l, redis_register_function);
-        lua_call(l, 11, 3);
-        lua_setfield(l, LUA_REGISTRYINDEX, slots::LOADING_NAME.as_ptr());
-        lua_setfield(l, LUA_REGISTRYINDEX, slots::CONTENTS_NAME.as_ptr());
-        lua_replace(l, LUA_GLOBALSINDEX);
-    }
-    0
 }

@@ -398,21 +398,40 @@ unsafe fn sort_aside(l: *mut lua_State, room: &Room, count: i32) -> Option<Resul
     }
 }
 
-unsafe fn sort_numbers(l: *mut lua_State, room: &Room, count: i32, _: &Lifted<'_>) -> Result<bool, Stopped> {
-    let mut work = Work::new(room);
+/// What lies at the places from 1 to `count`, each read while it is on top of the stack; none if not all are of one kind.
+unsafe fn values_of<T>(
+    l: *mut lua_State,
+    work: &mut Work<'_>,
+    count: i32,
+    kind: c_int,
+    read: impl Fn(i32) -> T,
+) -> Result<Option<Vec<T>>, Stopped> {
     let mut values = Vec::with_capacity(count as usize);
-    // SAFETY: the caller has lifted the limit.
-    unsafe {
-        for place in 1..=count {
-            work.spend(8)?;
+    for place in 1..=count {
+        work.spend(8)?;
+        // SAFETY: the caller has lifted the limit.
+        unsafe {
             lua_rawgeti_(l, TABLE, place);
-            let is_number = lua_type(l, -1) == LUA_TNUMBER;
-            values.push(lua_tonumber(l, -1));
+            let is_of_kind = lua_type(l, -1) == kind;
+            if is_of_kind {
+                values.push(read(place));
+            }
             lua_settop(l, PIVOT);
-            if !is_number {
-                return Ok(false);
+            if !is_of_kind {
+                return Ok(None);
             }
         }
+    }
+    Ok(Some(values))
+}
+
+unsafe fn sort_numbers(l: *mut lua_State, room: &Room, count: i32, _: &Lifted<'_>) -> Result<bool, Stopped> {
+    let mut work = Work::new(room);
+    // SAFETY: the caller has lifted the limit.
+    unsafe {
+        let Some(values) = values_of(l, &mut work, count, LUA_TNUMBER, |_| lua_tonumber(l, -1))? else {
+            return Ok(false);
+        };
         if values.iter().any(|value| value.is_nan()) {
             return Ok(false);
         }
@@ -431,21 +450,10 @@ unsafe fn sort_numbers(l: *mut lua_State, room: &Room, count: i32, _: &Lifted<'_
 
 unsafe fn sort_strings(l: *mut lua_State, room: &Room, count: i32, _: &Lifted<'_>) -> Result<bool, Stopped> {
     let mut work = Work::new(room);
-    let mut values = Vec::with_capacity(count as usize);
     // SAFETY: the caller has lifted the limit. The strings stay in the table until all is sorted, so that the slices stand.
     unsafe {
-        for place in 1..=count {
-            work.spend(8)?;
-            lua_rawgeti_(l, TABLE, place);
-            let is_string = lua_type(l, -1) == LUA_TSTRING;
-            if is_string {
-                values.push(Key::new(string_at(l, -1), place));
-            }
-            lua_settop(l, PIVOT);
-            if !is_string {
-                return Ok(false);
-            }
-        }
+        let read = |place| Key::new(string_at(l, -1), place);
+        let Some(values) = values_of(l, &mut work, count, LUA_TSTRING, read)? else { return Ok(false) };
         let pivot = values[0];
         let is_less = |one: Key<'_>, other: Key<'_>| match one.head.cmp(&other.head) {
             std::cmp::Ordering::Equal => one.text < other.text,
