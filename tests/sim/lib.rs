@@ -14,6 +14,8 @@
 mod check;
 mod client;
 mod dice;
+#[path = "../../shards/tests/voters/disk.rs"]
+#[allow(dead_code, reason = "the core's own tests use the rest")]
 mod disk;
 mod fault;
 mod history;

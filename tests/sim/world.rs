@@ -413,7 +413,7 @@ impl World {
                 }
             }
             Event::Written(place) if self.is_alive(place) => {
-                let write = self.member(place).disk.complete();
+                let write = self.member(place).disk.complete().expect("a write was begun");
                 self.tell(format_args!("s{} {} wrote {} bytes", place.shard, place.node, write.buffer.len()));
                 self.step(place, Input::Written(write));
             }
@@ -499,7 +499,7 @@ impl World {
                 report.reruns += stats.script_reruns;
                 report.checkpoints += stats.checkpoints;
             }
-            let torn = member.disk.crash(dice);
+            let torn = member.disk.crash(&mut |bound| dice.below(bound as u64) as usize);
             report.torn += u64::from(torn != crate::disk::Torn::Nothing);
             trace.event(*clock_us, format_args!("s{shard} {number} crashes; of the log write: {torn:?}"));
             gone.extend(member.waiting.drain(..).map(|(operation, ..)| operation));

@@ -194,7 +194,7 @@ impl Cluster {
         let Cluster { nodes, random, answers, .. } = self;
         let member = &mut nodes[node as usize - 1];
         member.snapshots += member.shard.take().map_or(0, |shard| shard.stats().snapshots_installed);
-        member.disk.crash(random);
+        member.disk.crash(&mut |bound| (random.next_u64() % bound as u64) as usize);
         member.outputs = Outputs::default();
         member.open = Gate::OPEN;
         member.cold_entry = None;

@@ -1,15 +1,26 @@
-//! One member's disk: segments as bytes, and the log write that is on its way to them.
+//! One member's disk: segments as bytes, and the log write that is on its way to them. The simulator has the same one.
 
 use ringkeep_shards::FoundFile;
-use ringkeep_shards::command::Entropy;
 use ringkeep_shards::ids::SegmentId;
 use ringkeep_shards::keyspace::{ColdRange, Segments};
 use ringkeep_shards::log::{LogWrite, Recovered, SegmentRole};
 use ringkeep_shards::port::{CheckpointOrder, Input, SegmentWanted};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-/// What a crash writes of the write in flight: whole blocks of this many bytes, from its start.
-const BLOCK_BYTES: usize = 512;
+/// What a disk writes as a whole, if it keeps its word.
+const SECTOR_BYTES: usize = 512;
+
+/// What a crash left of the write that was on its way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Torn {
+    /// There was none.
+    Nothing,
+    /// So many bytes of so many, from its start.
+    Prefix(usize, usize),
+    /// So many bytes of so many, in some of its sectors: disks reorder what was not flushed.
+    Sectors(usize, usize),
+}
 
 /// The disk of one member. It outlives crashes.
 #[derive(Default)]
@@ -83,25 +94,44 @@ impl Disk {
     /// The write on its way is durable now.
     pub fn complete(&mut self) -> Option<LogWrite> {
         let write = self.writing.take()?;
-        self.put(&write, write.buffer.len());
+        self.put(&write, 0..write.buffer.len());
         Some(write)
     }
 
-    /// Power is cut: of the write on its way a prefix is there, maybe nothing, maybe all of it.
-    pub fn crash(&mut self, random: &mut Entropy) {
+    /// Power is cut: of the write on its way a prefix is there, or some sectors, maybe nothing, maybe all of it. `below` gives a number
+    /// below the one that it is given.
+    pub fn crash(&mut self, below: &mut dyn FnMut(usize) -> usize) -> Torn {
         self.resident.clear();
         self.unfinished.clear();
-        if let Some(write) = self.writing.take() {
-            let blocks = write.buffer.len() / BLOCK_BYTES;
-            let there = random.next_u64() as usize % (blocks + 1);
-            self.torn += usize::from(there < blocks);
-            self.put(&write, there * BLOCK_BYTES);
-        }
+        let Some(write) = self.writing.take() else { return Torn::Nothing };
+        let len = write.buffer.len();
+        let (torn, there) = if below(2) == 0 {
+            let there = match below(4) {
+                0 => 0,
+                1 => len,
+                2 => below(len / SECTOR_BYTES + 1) * SECTOR_BYTES,
+                _ => below(len + 1),
+            };
+            self.put(&write, 0..there);
+            (Torn::Prefix(there, len), there)
+        } else {
+            let mut there = 0;
+            for start in (0..len).step_by(SECTOR_BYTES) {
+                if below(2) == 0 {
+                    let sector = start..(start + SECTOR_BYTES).min(len);
+                    there += sector.len();
+                    self.put(&write, sector);
+                }
+            }
+            (Torn::Sectors(there, len), there)
+        };
+        self.torn += usize::from(there < len);
+        torn
     }
 
-    fn put(&mut self, write: &LogWrite, bytes: usize) {
+    fn put(&mut self, write: &LogWrite, part: Range<usize>) {
         let (_, segment) = self.segments.get_mut(&write.segment).expect("the log writes to its segments");
-        segment[write.offset as usize..][..bytes].copy_from_slice(&write.buffer[..bytes]);
+        segment[write.offset as usize..][part.clone()].copy_from_slice(&write.buffer[part]);
     }
 
     /// The files, as recovery wants them.
