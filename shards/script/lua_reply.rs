@@ -201,29 +201,30 @@ unsafe fn wrap(l: *mut lua_State, name: &CStr) {
     }
 }
 
-/// Pushes `{err=text}`; a text without a blank is only a message, and gets Redis's prefix.
+/// Pushes `{err=text}`: a code, a blank and a message without line breaks around it. A text without a blank is only a message, and gets
+/// Redis's code.
 ///
 /// # Safety
 /// Three slots are free and the limit is lifted.
 pub(super) unsafe fn push_error(l: *mut lua_State, text: &[u8]) {
-    let text = without_last_line_break(text);
+    let (code, message) = match memchr::memchr(b' ', text) {
+        Some(end) => (&text[..end], &text[end + 1..]),
+        None => (&b"ERR"[..], text),
+    };
+    let is_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
+    let start = message.iter().position(|byte| !is_break(byte)).unwrap_or(message.len());
+    let end = message.iter().rposition(|byte| !is_break(byte)).map_or(start, |last| last + 1);
+    let trimmed = &message[start..end];
     // SAFETY: see above.
     unsafe {
         lua_createtable(l, 0, 2);
-        if text.contains(&b' ') {
+        if code.len() + 1 + trimmed.len() == text.len() {
             push_bytes(l, text);
         } else {
-            push_bytes(l, &[b"ERR ", text].concat());
+            push_bytes(l, &[code, b" ", trimmed].concat());
         }
         lua_setfield(l, -2, c"err".as_ptr());
     }
-}
-
-fn without_last_line_break(mut text: &[u8]) -> &[u8] {
-    while let [rest @ .., b'\r' | b'\n'] = text {
-        text = rest;
-    }
-    text
 }
 
 impl ReplySink for LuaReply<'_> {

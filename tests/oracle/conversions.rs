@@ -386,6 +386,8 @@ EVAL "error(2.5)" 0
 EVAL "error(nil)" 0
 EVAL "local ok, e = pcall(error, {err='x'}) error(e)" 0
 EVAL "local ok, e = pcall(redis.call, 'GET') error(e)" 0
+EVAL "return redis.error_reply('\\013\\nx\\r')" 0
+EVAL "return redis.error_reply('CODE \\013\\nx y\\r')" 0
 EVAL "local e = redis.pcall('GET') return {e.err, e.source, e.line, e.ignore_error_stats_update}" 0
 EVAL "local ok, e = pcall(redis.call, 'GET') return {e.err, e.source, e.line, e.ignore_error_stats_update}" 0
 EVAL "return redis.sha1hex('a\\0b')" 0
