@@ -26,7 +26,9 @@ mod open;
 pub mod port;
 mod references;
 pub mod reply;
-#[cfg(test)]
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
+#[cfg(not(feature = "sabotage"))]
 mod sabotage;
 pub mod script;
 mod shard;

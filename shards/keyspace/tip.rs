@@ -11,6 +11,7 @@ use crate::keyspace::uncommitted::{Place, Uncommitted};
 use crate::keyspace::undo::{Inverse, Root, Undo};
 use crate::keyspace::value::{ColdRange, Segments, Value};
 use crate::keyspace::versions::{Chain, Version, version_bytes};
+use crate::sabotage::{Sabotage, is_planted};
 use std::rc::Rc;
 
 impl Keyspace {
@@ -35,8 +36,7 @@ impl Keyspace {
     }
 
     pub(super) fn keep_version(&mut self, newest_pin: Timestamp, db: DatabaseIndex, hash: u64, key: &[u8]) {
-        #[cfg(test)]
-        if crate::sabotage::is_planted(crate::sabotage::Sabotage::NoVersions) {
+        if is_planted(Sabotage::NoVersions) {
             return;
         }
         let displaced = self.batch_timestamp;

@@ -14,6 +14,7 @@ use crate::keyspace::reads::{KeyHash, Reads};
 use crate::keyspace::text::Text;
 use crate::keyspace::value::{ColdRange, Segments};
 use crate::limits::DATABASES_MAX;
+use crate::sabotage::{Sabotage, is_planted};
 use hashbrown::HashTable;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -124,8 +125,7 @@ impl Keyspace {
 
     /// Notes a key that is watched like one that is read.
     pub fn note_watched(&self, db: DatabaseIndex, key: &[u8]) {
-        #[cfg(test)]
-        if crate::sabotage::is_planted(crate::sabotage::Sabotage::WatchesEndWithTheFirstSlice) {
+        if is_planted(Sabotage::WatchesEndWithTheFirstSlice) {
             return;
         }
         self.note_key(db, self.databases[usize::from(db)].table.hash(key));
@@ -150,10 +150,7 @@ impl Keyspace {
         let at = |mark: Mark| mark.body().max(TIMESTAMP_BYTES).min(self.body.len());
         let (first, end) = (at(mark), inner.map_or(self.body.len(), at));
         let (outer, rest) = (self.body[first..end].to_vec(), self.body[end..].to_vec());
-        #[cfg(test)]
-        let is_left = crate::sabotage::is_planted(crate::sabotage::Sabotage::AsideNotUndone);
-        #[cfg(not(test))]
-        let is_left = false;
+        let is_left = is_planted(Sabotage::AsideNotUndone);
         if !is_left {
             self.undo_to(mark);
         }
@@ -220,14 +217,12 @@ impl Keyspace {
     /// Whether nothing that was read or written has been changed since the startTS. Expired keys that were removed since are no change
     /// where the context, whose time is `now_ms`, saw them expired.
     pub fn is_unchanged(&self, view: &View, now_ms: u64) -> bool {
-        #[cfg(test)]
-        if crate::sabotage::is_planted(crate::sabotage::Sabotage::NoValidation) {
+        if is_planted(Sabotage::NoValidation) {
             return true;
         }
         let View { reads, start, .. } = view;
         for db in 0..DATABASES_MAX {
-            #[cfg(test)]
-            if crate::sabotage::is_planted(crate::sabotage::Sabotage::DatabasesNotValidated) {
+            if is_planted(Sabotage::DatabasesNotValidated) {
                 continue;
             }
             if reads.has_database(db) && self.databases[usize::from(db)].changed > *start {
@@ -255,10 +250,7 @@ impl Keyspace {
             if versions.hash(key) != hash {
                 return true;
             }
-            #[cfg(test)]
-            if crate::sabotage::is_planted(crate::sabotage::Sabotage::AbsentNotValidated)
-                && matches!(chain.at(start), Some((_, None)))
-            {
+            if is_planted(Sabotage::AbsentNotValidated) && matches!(chain.at(start), Some((_, None))) {
                 return true;
             }
             let saw_expired = matches!(chain.at(start), Some((_, Some(held))) if held.expired(now_ms));
@@ -273,8 +265,7 @@ impl Keyspace {
     pub fn commit(&mut self, view: &View, segments: &dyn Segments) -> Result<(), ColdRange> {
         let mark = self.mark();
         let replayed = self.replay(&view.body, segments);
-        #[cfg(test)]
-        if crate::sabotage::is_planted(crate::sabotage::Sabotage::CommitNotLogged) {
+        if is_planted(Sabotage::CommitNotLogged) {
             self.undo_to(mark);
         }
         if replayed.is_err() {
@@ -332,15 +323,13 @@ impl Keyspace {
         hash: u64,
         key: &[u8],
     ) -> Option<&'a Entry> {
-        #[cfg(test)]
-        if crate::sabotage::is_planted(crate::sabotage::Sabotage::SnapshotReadsTip) {
+        if is_planted(Sabotage::SnapshotReadsTip) {
             return match view.databases[usize::from(db)].find(hash, key) {
                 Some(written) => written.entry.as_ref(),
                 None => self.databases[usize::from(db)].table.find(hash, key),
             };
         }
-        #[cfg(test)]
-        if crate::sabotage::is_planted(crate::sabotage::Sabotage::OwnWritesUnseen) {
+        if is_planted(Sabotage::OwnWritesUnseen) {
             return self.at(db, key, view.start);
         }
         let written = &view.databases[usize::from(db)];
@@ -353,8 +342,7 @@ impl Keyspace {
     /// [`Keyspace::peek`] in a view.
     #[cold]
     pub(super) fn peek_looked_over(&self, db: DatabaseIndex, hash: u64, key: &[u8]) -> Option<Option<&Entry>> {
-        #[cfg(test)]
-        if crate::sabotage::is_planted(crate::sabotage::Sabotage::ReadsNotNoted) {
+        if is_planted(Sabotage::ReadsNotNoted) {
             let view = self.view.as_deref()?;
             return Some(self.found_in_view(view, db, hash, key).filter(|entry| !entry.expired(self.now_ms)));
         }

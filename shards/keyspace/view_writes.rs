@@ -8,6 +8,7 @@ use crate::keyspace::text::Text;
 use crate::keyspace::tip::NoSegments;
 use crate::keyspace::value::{ColdRange, Segments, Value};
 use crate::keyspace::view::{View, ViewDatabase, Written};
+use crate::sabotage::{Sabotage, is_planted};
 use hashbrown::HashTable;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -22,8 +23,7 @@ impl Keyspace {
     }
 
     pub(super) fn put_in_view(&mut self, db: DatabaseIndex, key: &[u8], value: NewValue<'_>, expires_ms: u64) {
-        #[cfg(test)]
-        if crate::sabotage::is_planted(crate::sabotage::Sabotage::WriteSetSeen)
+        if is_planted(Sabotage::WriteSetSeen)
             && let NewValue::Bytes(bytes) = &value
         {
             let view = self.view.take();

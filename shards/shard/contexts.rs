@@ -6,6 +6,7 @@ use crate::keyspace::{ColdRange, KeyHash, Segments};
 use crate::limits::CONTEXTS_MAX;
 use crate::port::{Aside, Gate, Now, Outcome};
 use crate::reply::{Discarded, ReplySink};
+use crate::sabotage::{Sabotage, is_planted};
 use crate::script::TOO_LONG;
 use crate::transaction::{Context, Contexts, Halt, StopReason, Waits};
 
@@ -173,8 +174,7 @@ impl Shard {
     /// What the reply of a context waits for that has changed nothing.
     pub(super) fn context_gate(&mut self, context: &Context) -> Gate {
         let gate = self.gate(false);
-        #[cfg(test)]
-        if crate::sabotage::is_planted(crate::sabotage::Sabotage::PinnedGateOpen) {
+        if is_planted(Sabotage::PinnedGateOpen) {
             return gate;
         }
         Gate { batch: gate.batch.max(context.gate), ..gate }

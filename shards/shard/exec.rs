@@ -9,6 +9,7 @@ use crate::ids::ContextId;
 use crate::keyspace::{DatabaseIndex, KeyHash, Mark, Segments};
 use crate::port::{Aside, ExecItem, Gate, Now, Outcome, WatchedKey};
 use crate::reply::{Discarded, ReplySink};
+use crate::sabotage::{Sabotage, is_planted};
 use crate::script::{NO_SCRIPT, RunId, ScriptEnd, TOO_LONG};
 use crate::transaction::{Context, ExecEnd, ExecFrom, Halt, ScriptState, StopReason, Waits, is_kept_out, run_exec};
 
@@ -348,8 +349,7 @@ impl Shard {
             ScriptEnd::Done => {}
             ScriptEnd::Raised => {
                 self.stats.script_undone += u64::from(self.keyspace.wrote_since(mark));
-                #[cfg(test)]
-                if crate::sabotage::is_planted(crate::sabotage::Sabotage::InnerNotUndone) {
+                if is_planted(Sabotage::InnerNotUndone) {
                     return ScriptRun::Done;
                 }
                 self.keyspace.undo_to(mark);

@@ -4,6 +4,7 @@ use crate::command::{Call, Command, Failure, Run, counts_lookups, flag};
 use crate::keyspace::{DatabaseIndex, Segments};
 use crate::port::{Aside, Gate, Now, Outcome, Outputs, Request, WatchedKey};
 use crate::reply::ReplySink;
+use crate::sabotage::{Sabotage, is_planted};
 use crate::shortage::{Shortage, overfills};
 use crate::transaction::is_kept_out;
 
@@ -124,7 +125,11 @@ impl Shard {
     #[inline]
     pub(super) fn gate(&mut self, wrote: bool) -> Gate {
         let batch = self.keyspace.take_gate();
-        if wrote || self.group.is_lone() {
+        if !wrote && is_planted(Sabotage::UncommittedReads) {
+            self.fence_joined = true;
+            return Gate { batch: Gate::OPEN.batch, fence: self.fence };
+        }
+        if wrote || self.group.is_lone() || is_planted(Sabotage::NoFence) {
             return Gate { batch, fence: 0 };
         }
         self.fence_joined = true;

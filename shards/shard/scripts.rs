@@ -9,6 +9,7 @@ use crate::keyspace::{DatabaseIndex, KeyHash, Segments};
 use crate::limits::CONTEXTS_MAX;
 use crate::port::{Aside, Gate, Now, Outcome, Request};
 use crate::reply::ReplySink;
+use crate::sabotage::{Sabotage, is_planted};
 use crate::script::{Callable, DIGEST_BYTES, NO_SCRIPT, RunId, Script, ScriptEnd, TOO_LONG};
 use crate::shortage::OUT_OF_MEMORY;
 use crate::transaction::{Context, Halt, Host, ScriptState, StopReason, Waits};
@@ -160,8 +161,7 @@ impl Shard {
             ScriptEnd::Done => self.script_ended(),
             ScriptEnd::Raised => {
                 self.stats.script_undone += u64::from(self.keyspace.wrote_since(mark));
-                #[cfg(test)]
-                if crate::sabotage::is_planted(crate::sabotage::Sabotage::RaisedNotUndone) {
+                if is_planted(Sabotage::RaisedNotUndone) {
                     return Outcome::Done(self.gate(true));
                 }
                 self.keyspace.undo_to(mark);

@@ -8,13 +8,14 @@ use crate::limits::{BATCH_BYTES_MAX, EXPIRY_LOOKS_PER_TURN};
 use crate::log::{EntryPlaces, LogPosition, LogWrite};
 use crate::lost::Lost;
 use crate::port::{Gate, Now, Outputs};
+use crate::sabotage::{Sabotage, is_planted};
 
 impl Shard {
     pub(super) fn end_of_tick(&mut self, now: Now, segments: &dyn Segments, outputs: &mut Outputs) {
         if self.fence_joined {
             self.fence_joined = false;
             self.group.read_index(self.fence);
-            self.fence += 1;
+            self.fence += u64::from(!is_planted(Sabotage::FenceJoinedLate));
         }
         if self.group.has_work() || self.backlog.first().is_some() {
             self.turn(segments, outputs);
@@ -222,18 +223,24 @@ impl Shard {
         self.serving = None;
         self.give_up_checkpoint(outputs);
         self.proposed.clear();
-        self.keyspace.undo_undelivered();
+        if !is_planted(Sabotage::TermNotUndone) {
+            self.keyspace.undo_undelivered();
+        }
         self.restart_contexts();
         self.fence_joined = false;
         self.fence += 1;
         // It is said of all that a refused batch in the same step would be said of, and more.
-        outputs.lost = Some(Lost { kept: self.open, proposed, last });
+        if !is_planted(Sabotage::LossNotTold) {
+            outputs.lost = Some(Lost { kept: self.open, proposed, last });
+        }
     }
 
     /// The group refused a batch: its tick is taken back. The term goes on, with what was proposed before.
     pub(super) fn take_back(&mut self, batch: Batch, outputs: &mut Outputs) {
         self.restart_contexts();
-        self.keyspace.undo_refused(batch);
+        if !is_planted(Sabotage::RefusedNotUndone) {
+            self.keyspace.undo_refused(batch);
+        }
         let before = Batch(batch.0 - 1);
         outputs.lost = Some(Lost {
             kept: Gate { batch: before, fence: u64::MAX },

@@ -17,6 +17,7 @@
 use crate::ids::ContextId;
 use crate::keyspace::KeyHash;
 use crate::limits::{CONTEXT_RERUNS_BEFORE_KEY_LOCKS, CONTEXT_RERUNS_BEFORE_SHARD_LOCK};
+use crate::sabotage::{Sabotage, is_planted};
 use crate::transaction::context::{Context, ContextInfo, StopReason, Waits};
 use hashbrown::{HashTable, hash_table};
 use std::collections::{BTreeMap, VecDeque};
@@ -185,8 +186,7 @@ impl Contexts {
         mut keys: impl Iterator<Item = KeyHash>,
         every: bool,
     ) -> bool {
-        #[cfg(test)]
-        if crate::sabotage::is_planted(crate::sabotage::Sabotage::LocksIgnored) {
+        if is_planted(Sabotage::LocksIgnored) {
             return false;
         }
         match &self.locks {

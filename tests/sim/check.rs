@@ -8,6 +8,9 @@
 use crate::history::{Answer, History, TOKEN_BYTES, Wish};
 use std::collections::BTreeMap;
 
+/// How errors begin that say that nothing was done, for want of space or of time.
+const REFUSALS: [&str; 2] = ["-MISCONF ", "-TRYAGAIN "];
+
 /// What an operation did to a string.
 struct Touch {
     operation: usize,
@@ -128,9 +131,11 @@ fn touches_of(
 /// # Errors
 /// It was answered otherwise than it went.
 fn acknowledged(answer: &Answer, has_happened: bool) -> Result<Option<&str>, &'static str> {
+    // EXEC answers with an array also where its writes are refused, one by one.
+    let has_failed = |reply: &str| reply.starts_with('-') || REFUSALS.iter().any(|refusal| reply.contains(refusal));
     match answer {
-        Answer::Reply(reply) if !reply.starts_with('-') && has_happened => Ok(Some(reply)),
-        Answer::Reply(reply) if !reply.starts_with('-') => Err("it was acknowledged, and is not there"),
+        Answer::Reply(reply) if !has_failed(reply) && has_happened => Ok(Some(reply)),
+        Answer::Reply(reply) if !has_failed(reply) => Err("it was acknowledged, and is not there"),
         Answer::Reply(_) if has_happened => Err("it failed, and is there"),
         Answer::Refused | Answer::NotServing if has_happened => Err("it was refused, and is there"),
         _ => Ok(None),

@@ -79,7 +79,7 @@ impl World {
                 self.node(node).crashes_in_write = writes;
             }
             10 if faults.process => {
-                let (node, us) = (self.any_node(), self.dice.within(1_000..1_200_000));
+                let (node, us) = (self.any_node(), self.dice.within(1_000..4_000_000));
                 self.tell(format_args!("node {node} stands still for {us} us"));
                 let until = self.clock_us + us;
                 self.node(node).frozen_until_us = until;

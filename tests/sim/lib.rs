@@ -27,7 +27,7 @@ mod reply;
 mod trace;
 mod world;
 
-pub use plan::{Faults, Plan};
+pub use plan::{Broken, Faults, Plan};
 pub use trace::Trace;
 pub use world::{Report, World};
 
@@ -36,5 +36,10 @@ pub use world::{Report, World};
 /// # Errors
 /// What promise was broken, in words.
 pub fn run(plan: &Plan, trace: Trace) -> Result<Report, String> {
+    #[cfg(feature = "sabotage")]
+    ringkeep_shards::sabotage::plant(match plan.broken {
+        Some(Broken::Core(sabotage)) => Some(sabotage),
+        _ => None,
+    });
     World::new(plan, trace).run()
 }

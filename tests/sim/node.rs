@@ -1,9 +1,10 @@
 //! A node: its shards, each with its disk, and a clock of its own.
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Files};
+use crate::plan::Broken;
 use crate::reply::Text;
 use ringkeep_shards::group::ConfState;
-use ringkeep_shards::ids::{ContextId, ShardId};
+use ringkeep_shards::ids::{ContextId, SegmentId, ShardId};
 use ringkeep_shards::keyspace::ColdRange;
 use ringkeep_shards::limits::DATABASES_MAX;
 use ringkeep_shards::log::{LogConfig, LogIdentity};
@@ -56,6 +57,9 @@ pub struct Member {
     pub slice_comes: bool,
     pub order_comes: bool,
     pub cold_entry: Option<ColdRange>,
+    /// Of a disk that is broken on purpose: what it held when the node started, and what the last write overwrote.
+    pub image: Files,
+    pub overwritten: Option<(SegmentId, u64, Vec<u8>)>,
 }
 
 /// What a node is made of, and keeps over its lives.
@@ -100,7 +104,7 @@ impl Node {
     ///
     /// # Errors
     /// What its recovery says.
-    pub fn start(&mut self, nodes: u64, checkpoint_growth_percent: u32) -> Result<(), String> {
+    pub fn start(&mut self, nodes: u64, checkpoint_growth_percent: u32, broken: Option<Broken>) -> Result<(), String> {
         self.life += 1;
         let shards = self.members.len() as u16;
         for (number, member) in self.members.iter_mut().enumerate() {
@@ -130,6 +134,9 @@ impl Node {
             let opened = open_member(config, open, start, &member.disk.files())
                 .map_err(|error| format!("node {} does not start: shard {number}: {error}", self.number))?;
             member.disk.mend(&opened.recovered);
+            if broken == Some(Broken::DiskGoesBack) {
+                member.image = member.disk.image();
+            }
             member.shard = Some(opened.shard);
         }
         self.is_up = true;

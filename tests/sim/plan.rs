@@ -44,6 +44,24 @@ impl Faults {
     }
 }
 
+/// A promise that is broken on purpose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Broken {
+    /// In the core.
+    #[cfg(feature = "sabotage")]
+    Core(ringkeep_shards::sabotage::Sabotage),
+    /// Replies leave before their gates open.
+    RepliesBeforeGates,
+    /// Reads that a lost term leaves without a confirmation are answered all the same.
+    LostReadsAnswered,
+    /// Writes that a lost term may have undone are acknowledged.
+    LostWritesAcknowledged,
+    /// A write that is told durable is gone after a crash if it was the last.
+    WritesNotDurable,
+    /// A crash brings back the disk as it was when the node started: votes and entries are forgotten.
+    DiskGoesBack,
+}
+
 /// A run. The seed decides what the plan leaves open.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Plan {
@@ -59,6 +77,8 @@ pub struct Plan {
     pub load_ms: u64,
     /// What may go wrong.
     pub faults: Faults,
+    /// What is done wrong.
+    pub broken: Option<Broken>,
 }
 
 impl Plan {
@@ -72,6 +92,7 @@ impl Plan {
             clients: dice.within(3..9),
             load_ms: 10_000,
             faults: Faults::ALL,
+            broken: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::fault::Weather;
 use crate::history::{Answer, History};
 use crate::network::Network;
 use crate::node::{Asked, Member, Node, Place, Task};
-use crate::plan::{Faults, Plan};
+use crate::plan::{Broken, Faults, Plan};
 use crate::reply::Text;
 use crate::trace::Trace;
 use ringkeep_shards::command::{Arguments, find, find_subcommand};
@@ -413,6 +413,10 @@ impl World {
                 }
             }
             Event::Written(place) if self.is_alive(place) => {
+                if self.plan.broken == Some(Broken::WritesNotDurable) {
+                    let member = self.member(place);
+                    member.overwritten = member.disk.overwritten();
+                }
                 let write = self.member(place).disk.complete().expect("a write was begun");
                 self.tell(format_args!("s{} {} wrote {} bytes", place.shard, place.node, write.buffer.len()));
                 self.step(place, Input::Written(write));
@@ -462,7 +466,8 @@ impl World {
                 if !self.node(node).is_up {
                     self.tell(format_args!("node {node} starts"));
                     let (nodes, growth) = (self.plan.nodes, self.checkpoint_growth_percent);
-                    self.node(node).start(nodes, growth)?;
+                    let broken = self.plan.broken;
+                    self.node(node).start(nodes, growth, broken)?;
                     for shard in 0..self.plan.shards {
                         let place = self.node(node).place(shard);
                         self.end_turn_soon(place);
@@ -488,7 +493,7 @@ impl World {
     /// Power is cut at a node. Its clients hear nothing more.
     pub(crate) fn crash(&mut self, number: u64) {
         self.report.crashes += 1;
-        let World { nodes, dice, trace, clock_us, report, .. } = self;
+        let World { nodes, dice, trace, clock_us, report, plan, .. } = self;
         let node = &mut nodes[number as usize - 1];
         node.is_up = false;
         (node.frozen_until_us, node.crashes_in_write) = (0, 0);
@@ -498,6 +503,13 @@ impl World {
                 report.snapshots += stats.snapshots_installed;
                 report.reruns += stats.script_reruns;
                 report.checkpoints += stats.checkpoints;
+            }
+            match plan.broken {
+                Some(Broken::DiskGoesBack) => member.disk.go_back_to(std::mem::take(&mut member.image)),
+                Some(Broken::WritesNotDurable) => {
+                    member.overwritten.take().into_iter().for_each(|there| member.disk.put_back(there));
+                }
+                _ => {}
             }
             let torn = member.disk.crash(&mut |bound| dice.below(bound as u64) as usize);
             report.torn += u64::from(torn != crate::disk::Torn::Nothing);
@@ -547,18 +559,23 @@ impl World {
 
     /// Does what a shell does after a step.
     fn perform(&mut self, place: Place) {
+        let broken = self.plan.broken;
         let member = self.member(place);
         let outputs = &mut member.outputs;
         let mut answers: Vec<(usize, Answer)> = Vec::new();
         if let Some(lost) = outputs.lost.take() {
-            member.waiting.retain(|&(operation, gate, _)| {
-                let answer = match lost.fate(gate) {
+            member.waiting.retain_mut(|(operation, gate, reply)| {
+                let answer = match lost.fate(*gate) {
                     Fate::Stands => return true,
+                    Fate::Unknown if broken == Some(Broken::LostWritesAcknowledged) => {
+                        Answer::Reply(std::mem::take(reply))
+                    }
+                    Fate::Again if broken == Some(Broken::LostReadsAnswered) => Answer::Reply(std::mem::take(reply)),
                     Fate::Unknown => Answer::Unknown,
                     Fate::Refused => Answer::Refused,
                     Fate::Again => Answer::Again,
                 };
-                answers.push((operation, answer));
+                answers.push((*operation, answer));
                 false
             });
         }
@@ -644,8 +661,9 @@ impl World {
         match outcome {
             Outcome::Done(gate) => {
                 let (operation, reply) = (task.operation, task.reply.finish());
+                let at_once = self.plan.broken == Some(Broken::RepliesBeforeGates);
                 let member = self.member(place);
-                if gate.is_open(member.open) {
+                if at_once || gate.is_open(member.open) {
                     self.answer(operation, Answer::Reply(reply));
                 } else {
                     member.waiting.push((operation, gate, reply));

@@ -22,10 +22,13 @@ pub enum Torn {
     Sectors(usize, usize),
 }
 
+/// Segments with their bytes.
+pub type Files = BTreeMap<SegmentId, (SegmentRole, Vec<u8>)>;
+
 /// The disk of one member. It outlives crashes.
 #[derive(Default)]
 pub struct Disk {
-    segments: BTreeMap<SegmentId, (SegmentRole, Vec<u8>)>,
+    segments: Files,
     /// A checkpoint that has no name yet.
     unfinished: Vec<u8>,
     writing: Option<LogWrite>,
@@ -96,6 +99,30 @@ impl Disk {
         let write = self.writing.take()?;
         self.put(&write, 0..write.buffer.len());
         Some(write)
+    }
+
+    /// What it holds now.
+    pub fn image(&self) -> Files {
+        self.segments.clone()
+    }
+
+    /// It goes back to what it once held: no disk should.
+    pub fn go_back_to(&mut self, image: Files) {
+        self.segments = image;
+    }
+
+    /// What the write on its way will overwrite: where, and what is there.
+    pub fn overwritten(&self) -> Option<(SegmentId, u64, Vec<u8>)> {
+        let write = self.writing.as_ref()?;
+        let there = &self.segments.get(&write.segment)?.1[write.offset as usize..][..write.buffer.len()];
+        Some((write.segment, write.offset, there.to_vec()))
+    }
+
+    /// Puts back what was there before a write, if its file still is.
+    pub fn put_back(&mut self, (segment, offset, bytes): (SegmentId, u64, Vec<u8>)) {
+        if let Some((_, file)) = self.segments.get_mut(&segment) {
+            file[offset as usize..][..bytes.len()].copy_from_slice(&bytes);
+        }
     }
 
     /// Power is cut: of the write on its way a prefix is there, or some sectors, maybe nothing, maybe all of it. `below` gives a number

@@ -1,6 +1,7 @@
 //! The shard core with three voters in one process: fixed clocks, logs and a network that the tests drive.
 
 mod cluster;
+#[allow(dead_code, reason = "the simulator uses the rest")]
 mod disk;
 mod history;
 mod network;
